@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0
+# KSRC=DIR takes another kernel source tree; see README.
+
+SELFTESTS := tools/testing/selftests/net/qp
+PROGRAMS := $(CURDIR)/build/selftests
+KIND ?= um
+T ?=
+
+.PHONY: help run shell test bench check series programs clean
+
+help:
+	@echo 'make run     show two processes talk through a queue pair in the patched kernel'
+	@echo 'make shell   a shell in the patched kernel'
+	@echo 'make test    all tests in all kernels; T="NAME..." only these'
+	@echo 'make bench   the benchmark; results in build/bench'
+	@echo 'make check   style, static analysis, and that every patch of the series builds'
+	@echo 'make series  the patch series with its cover letter, into build/series'
+	@echo 'make clean   remove what was built; the kernel source stays'
+	@echo 'KIND=um|um-debug|x86 chooses the kernel of run, shell and bench (now: $(KIND)).'
+
+run: programs
+	@vm/run -k $(KIND) -- $(SELFTESTS)/demo.sh $(PROGRAMS)
+
+shell: programs
+	@vm/run -k $(KIND) -- bash
+
+test:
+	@vm/deps
+	@vm/test $(T)
+
+bench: programs
+	@vm/deps bench
+	@mkdir -p build/bench
+	@vm/run -k $(KIND) -o build/bench -- $(SELFTESTS)/qp_bench.sh $(PROGRAMS) \
+		$(CURDIR)/build/bench
+
+check:
+	@vm/deps check
+	@vm/check
+
+series:
+	@vm/deps
+	@vm/series
+
+# The selftests' programs, against the headers of the laid tree.
+programs:
+	@vm/deps
+	@vm/tree >/dev/null
+	@mkdir -p $(PROGRAMS)
+	@$(MAKE) -s -C $(SELFTESTS) KSRC=$(CURDIR)/build/tree OUTPUT=$(PROGRAMS)
+
+clean:
+	@find build -mindepth 1 -maxdepth 1 ! -name 'linux-source-*' -exec rm -rf {} +
