@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Queue pairs: the API between the core (net/qp/), its protocols and its users
+ *
+ * A work request goes down: the core copies it once from the user's ring,
+ * checks the copy and hands it to the protocol. A completion goes up: the
+ * protocol calls qp_send_done() or qp_recv_done(), and the core writes it
+ * once into the user's ring.
+ */
+#ifndef _NET_QP_H
+#define _NET_QP_H
+
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/poll.h>
+#include <linux/spinlock.h>
+#include <net/sock.h>
+#include <uapi/linux/qp.h>
+
+struct iov_iter;
+struct qp_cq;
+struct qp_mr;
+struct qp_mtable;
+struct qp_sock;
+
+/* struct qp_opinfo.flags */
+#define QP_OPF_SGE	BIT(0)	/* has a gather or scatter list */
+#define QP_OPF_INLINE	BIT(1)	/* may carry inline data */
+#define QP_OPF_IMM	BIT(2)	/* carries immediate data */
+#define QP_OPF_INV	BIT(3)	/* names a key to invalidate */
+#define QP_OPF_REMOTE	BIT(4)	/* names remote memory */
+#define QP_OPF_SINK	BIT(5)	/* its list is written, not read */
+#define QP_OPF_ATOMIC	BIT(6)	/* works on 8 bytes atomically */
+#define QP_OPF_SWAP	BIT(7)	/* has a second operand */
+#define QP_OPF_LOCAL	BIT(8)	/* concerns own memory only */
+#define QP_OPF_PAYLOAD	BIT(9)	/* its data go into the receive's buffer */
+
+/**
+ * struct qp_opinfo - what is to be known of a send opcode
+ * @name: for messages and tests
+ * @flags: QP_OPF_*
+ * @access: right that the remote memory must grant, QP_ACCESS_REMOTE_*
+ * @recv: opcode of the completion of the peer's receive, 0 if it takes none
+ */
+struct qp_opinfo {
+	const char *name;
+	u16 flags;
+	u8 access;
+	u8 recv;
+};
+
+extern const struct qp_opinfo qp_opinfo[QP_OP_LAST];
+
+/**
+ * struct qp_wr - a send work request that the core accepted
+ * @node: for the protocol's queue, from &qp_proto.post_send to qp_send_done()
+ * @op: its row in the table of opcodes
+ * @length: bytes of the message, at most QP_MAX_MSG
+ * @done: bytes that the protocol has moved
+ * @data: kernel buffer that holds the message, or NULL: it is in @sqe.sge.
+ *	Inline data and sendmsg() have one
+ * @msg: from sendmsg(): no completion, outlives the sender's close
+ * @sqe: the user's entry, copied and checked
+ */
+struct qp_wr {
+	struct list_head node;
+	const struct qp_opinfo *op;
+	u32 length;
+	u32 done;
+	void *data;
+	bool msg;
+	struct qp_sqe sqe;
+};
+
+/**
+ * struct qp_rwr - a receive work request taken from the receive queue
+ * @user_data: as in the user's entry
+ * @length: bytes that it has room for
+ * @num_sge: entries in @sge
+ * @sge: scatter list, copied
+ */
+struct qp_rwr {
+	u64 user_data;
+	u64 length;
+	u16 num_sge;
+	struct qp_sge sge[QP_MAX_SGE];
+};
+
+/**
+ * struct qp_proto - a protocol that queue pairs speak
+ * @name: as in /proc/net/qp
+ * @id: enum qp_protocol
+ * @domains: address families that it serves, bits 1ULL << AF_*
+ * @types: types of queue pair, bits 1 << enum qp_type
+ * @opcodes: send opcodes, bits 1 << enum qp_opcode
+ * @owner: the module; held by each queue pair
+ * @list: the core's
+ * @init: a queue pair was made; sets &qp_sock.priv
+ * @destroy: the last reference to it goes; frees &qp_sock.priv. Atomic
+ * @release: its descriptor was closed: leave the connection, complete all
+ *	work. Nobody calls in any more on behalf of this descriptor
+ * @bind: give it a local address, once, before anything else. @addr has at
+ *	least @len bytes, the family in it is checked
+ * @listen: accept up to @backlog connections that wait
+ * @connect: as &proto_ops.connect; called with the socket lock held
+ * @accept_wait: wait until a connection waits, 0, or up to @timeo jiffies
+ * @accept: connect @qp with the first connection that waits; -EAGAIN if
+ *	there is none
+ * @shutdown: @how is RCV_SHUTDOWN | SEND_SHUTDOWN or one of them
+ * @getname: as &proto_ops.getname. May not sleep
+ * @poll: the events that the protocol knows of. May not sleep
+ * @post_send: queue @wr; it comes back through qp_send_done(). Called in the
+ *	order of posting, under the send queue's mutex (ring) or none (sendmsg)
+ * @kick: start work: sends were posted or the user came by and may have
+ *	posted receives. May sleep
+ * @recvmsg: as &proto_ops.recvmsg
+ *
+ * Unless stated otherwise operations run in process context and may sleep.
+ */
+struct qp_proto {
+	const char *name;
+	u32 id;
+	u64 domains;
+	u32 types;
+	u32 opcodes;
+	struct module *owner;
+	struct list_head list;
+
+	int (*init)(struct qp_sock *qp);
+	void (*destroy)(struct qp_sock *qp);
+	void (*release)(struct qp_sock *qp);
+	int (*bind)(struct qp_sock *qp, struct sockaddr_storage *addr, int len);
+	int (*listen)(struct qp_sock *qp, u32 backlog);
+	int (*connect)(struct qp_sock *qp, struct sockaddr_storage *addr,
+		       int len, int flags);
+	int (*accept_wait)(struct qp_sock *qp, long timeo);
+	int (*accept)(struct qp_sock *listener, struct qp_sock *qp);
+	int (*shutdown)(struct qp_sock *qp, int how);
+	int (*getname)(struct qp_sock *qp, struct sockaddr_storage *addr,
+		       bool peer);
+	__poll_t (*poll)(struct qp_sock *qp);
+	void (*post_send)(struct qp_sock *qp, struct qp_wr *wr);
+	void (*kick)(struct qp_sock *qp);
+	int (*recvmsg)(struct qp_sock *qp, struct msghdr *msg, size_t len,
+		       int flags);
+};
+
+int qp_proto_register(struct qp_proto *proto);
+void qp_proto_unregister(struct qp_proto *proto);
+
+/* Protocols are loaded by "qp-proto-DOMAIN" */
+#define MODULE_ALIAS_QP_PROTO(domain) \
+	MODULE_ALIAS("qp-proto-" __stringify(domain))
+
+/* A ring shared with user space; net/qp/ring.h has the operations */
+struct qp_ring {
+	void *mem;
+	u32 entries;
+	u32 entry_size;
+};
+
+/*
+ * Send queue. Work requests complete in the order of posting, so a request's
+ * place in @wrs follows from its number: @posted and @completed run freely.
+ */
+struct qp_sq {
+	struct mutex lock;	/* taking entries from the ring */
+	struct qp_ring ring;
+	u32 head;		/* next entry to take, under @lock */
+	u32 posted;		/* written under @lock */
+	u32 completed;		/* written by qp_send_done() */
+	size_t wr_size;
+	void *wrs;
+};
+
+/* Receive queue */
+struct qp_rq {
+	spinlock_t lock;	/* taking entries from the ring */
+	struct qp_ring ring;
+	u32 head;		/* next entry to take, under @lock */
+};
+
+/**
+ * struct qp_sock - a queue pair
+ * @sk: the socket, first member. sk_state: see qp_state()
+ * @proto: its protocol
+ * @priv: the protocol's part
+ * @domain: address family that it was made for
+ * @type: enum qp_type
+ * @qpn: its number in the network namespace
+ * @max_sge: entries of a gather/scatter list
+ * @max_inline: bytes of inline data
+ * @mem: the memory table, shared or not
+ * @cq: the completion queue, shared or not; NULL if it has none
+ * @sq: send queue
+ * @rq: receive queue
+ * @msg_bytes: bytes that sendmsg() queued, limited by SO_SNDBUF
+ * @tx_msgs: messages sent
+ * @tx_bytes: bytes sent
+ * @rx_msgs: messages received
+ * @rx_bytes: bytes received
+ */
+struct qp_sock {
+	struct sock sk;
+	const struct qp_proto *proto;
+	void *priv;
+	int domain;
+	u32 type;
+	u32 qpn;
+	u32 max_sge;
+	u32 max_inline;
+	struct qp_mtable *mem;
+	struct qp_cq *cq;
+	struct qp_sq sq;
+	struct qp_rq rq;
+	atomic_t msg_bytes;
+	atomic64_t tx_msgs;
+	atomic64_t tx_bytes;
+	atomic64_t rx_msgs;
+	atomic64_t rx_bytes;
+};
+
+static inline struct qp_sock *qp_sk(const struct sock *sk)
+{
+	return (struct qp_sock *)sk;
+}
+
+/* enum qp_state lives in sk_state, under the names that sock_diag knows */
+static inline enum qp_state qp_state(const struct qp_sock *qp)
+{
+	switch (smp_load_acquire(&qp->sk.sk_state)) {
+	case TCP_LISTEN:
+		return QP_STATE_LISTEN;
+	case TCP_SYN_SENT:
+		return QP_STATE_CONNECTING;
+	case TCP_ESTABLISHED:
+		return QP_STATE_RTS;
+	case TCP_CLOSING:
+		return QP_STATE_ERROR;
+	default:
+		return QP_STATE_IDLE;
+	}
+}
+
+void qp_set_state(struct qp_sock *qp, enum qp_state state);
+void qp_wake(struct qp_sock *qp, __poll_t events);
+void qp_hangup(struct qp_sock *qp);
+
+/* Who is at an end of a connection, for SO_PEERCRED and SO_PEERPIDFD */
+struct qp_cred {
+	struct pid *pid;
+	const struct cred *cred;
+};
+
+int qp_cred_get_current(struct qp_cred *c);
+void qp_cred_put(struct qp_cred *c);
+void qp_cred_set_peer(struct qp_sock *qp, const struct qp_cred *c);
+
+/* Work: net/qp/wr.c */
+void qp_send_done(struct qp_sock *qp, struct qp_wr *wr, u16 status);
+bool qp_recv_ready(struct qp_sock *qp);
+int qp_recv_get(struct qp_sock *qp, struct qp_rwr *rwr);
+void qp_recv_done(struct qp_sock *qp, const struct qp_rwr *rwr, u16 status,
+		  const struct qp_wr *wr, u32 byte_len);
+void qp_recv_flush(struct qp_sock *qp);
+void qp_recv_need_wakeup(struct qp_sock *qp, bool need);
+u32 qp_sends_outstanding(const struct qp_sock *qp);
+bool qp_send_room(const struct qp_sock *qp);
+
+/* Memory: net/qp/mem.c */
+struct qp_mr *qp_mr_get(struct qp_mtable *table, u32 key, u64 addr, u64 len,
+			u32 access, u64 *offset);
+void qp_mr_put(struct qp_mr *mr);
+bool qp_mr_dead(const struct qp_mr *mr);
+int qp_mr_invalidate(struct qp_mtable *table, u32 key, bool remote);
+
+/*
+ * A place in memory that bytes are copied from or to: a list of pieces of
+ * registered memory, or one kernel buffer. See net/qp/copy.c
+ */
+struct qp_seg {
+	struct qp_mr *mr;	/* referenced */
+	u64 offset;		/* from the start of its first page, bytes */
+	u32 length;
+};
+
+struct qp_cursor {
+	void *data;		/* the kernel buffer, or NULL */
+	u32 num;		/* pieces */
+	u32 cur;		/* piece at which the cursor stands */
+	u64 pos;		/* bytes into the piece or the buffer */
+	struct qp_seg seg[QP_MAX_SGE];
+};
+
+void qp_cursor_data(struct qp_cursor *c, void *data, u32 done);
+int qp_cursor_sge(struct qp_cursor *c, struct qp_mtable *table,
+		  const struct qp_sge *sge, u32 num_sge, u32 access,
+		  u32 length, u32 done);
+int qp_cursor_remote(struct qp_cursor *c, struct qp_mtable *table, u32 key,
+		     u64 addr, u32 length, u32 access, u32 done);
+void qp_cursor_put(struct qp_cursor *c);
+bool qp_cursor_valid(const struct qp_cursor *c);
+void qp_copy(struct qp_cursor *dst, struct qp_cursor *src, size_t len);
+size_t qp_copy_to_iter(struct qp_cursor *src, size_t len, struct iov_iter *to);
+u64 qp_atomic(struct qp_cursor *target, const struct qp_wr *wr);
+
+#endif /* _NET_QP_H */

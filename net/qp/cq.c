@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Completion queues
+ *
+ * Work is accepted only together with a slot for its completion, so that no
+ * completion is ever lost: used + reserved never exceeds the size. User space
+ * frees slots by moving the ring's head.
+ */
+#include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
+#include <linux/slab.h>
+
+#include "qp_impl.h"
+
+struct qp_cq *qp_cq_create(u32 entries)
+{
+	struct qp_cq *cq;
+	int err;
+
+	cq = kzalloc_obj(*cq, GFP_KERNEL_ACCOUNT);
+	if (!cq)
+		return ERR_PTR(-ENOMEM);
+	err = qp_ring_alloc(&cq->ring, entries, sizeof(struct qp_cqe));
+	if (err) {
+		kfree(cq);
+		return ERR_PTR(err);
+	}
+	refcount_set(&cq->ref, 1);
+	spin_lock_init(&cq->lock);
+	init_waitqueue_head(&cq->wait);
+	return cq;
+}
+
+struct qp_cq *qp_cq_get(struct qp_cq *cq)
+{
+	refcount_inc(&cq->ref);
+	return cq;
+}
+
+void qp_cq_put(struct qp_cq *cq)
+{
+	if (!cq || !refcount_dec_and_test(&cq->ref))
+		return;
+	qp_ring_free(&cq->ring);
+	kfree(cq);
+}
+
+/* Is there room for one more completion? A hint unless @cq->lock is held. */
+bool qp_cq_room(const struct qp_cq *cq)
+{
+	return qp_ring_used(&cq->ring, READ_ONCE(cq->tail)) +
+	       READ_ONCE(cq->reserved) < cq->ring.entries;
+}
+
+/* Reserve a slot for a completion; false if there is none */
+bool qp_cq_reserve(struct qp_cq *cq)
+{
+	bool room;
+
+	spin_lock_bh(&cq->lock);
+	room = qp_cq_room(cq);
+	if (room)
+		WRITE_ONCE(cq->reserved, cq->reserved + 1);
+	spin_unlock_bh(&cq->lock);
+	return room;
+}
+
+/* Give a reserved slot back unused */
+void qp_cq_unreserve(struct qp_cq *cq)
+{
+	spin_lock_bh(&cq->lock);
+	WRITE_ONCE(cq->reserved, cq->reserved - 1);
+	spin_unlock_bh(&cq->lock);
+}
+
+/* Fill a reserved slot. The caller wakes who waits, with qp_cq_wake(). */
+void qp_cq_post(struct qp_cq *cq, const struct qp_cqe *cqe)
+{
+	spin_lock_bh(&cq->lock);
+	memcpy(qp_ring_entry(&cq->ring, cq->tail), cqe, sizeof(*cqe));
+	WRITE_ONCE(cq->reserved, cq->reserved - 1);
+	/* User space sees it before whoever acts on qp_cq_ready() */
+	qp_ring_produced(&cq->ring, cq->tail + 1);
+	smp_store_release(&cq->tail, cq->tail + 1);
+	spin_unlock_bh(&cq->lock);
+}
+
+/* Completions that user space has not consumed */
+u32 qp_cq_ready(const struct qp_cq *cq)
+{
+	return qp_ring_used(&cq->ring, smp_load_acquire(&cq->tail));
+}
+
+void qp_cq_wake(struct qp_cq *cq, __poll_t events)
+{
+	if (wq_has_sleeper(&cq->wait))
+		wake_up_interruptible_sync_poll(&cq->wait, events);
+}
+
+struct qp_cq_waiter {
+	struct wait_queue_entry entry;
+	struct qp_sock *qp;
+	u32 min;
+};
+
+static bool qp_cq_wait_over(const struct qp_cq_waiter *w)
+{
+	return qp_cq_ready(w->qp->cq) >= w->min || qp_finished(w->qp);
+}
+
+/* Sleep through completions until there are as many as were asked for */
+static int qp_cq_wake_function(struct wait_queue_entry *entry,
+			       unsigned int mode, int sync, void *key)
+{
+	struct qp_cq_waiter *w = container_of(entry, struct qp_cq_waiter, entry);
+
+	if (!qp_cq_wait_over(w))
+		return 0;
+	return autoremove_wake_function(entry, mode, sync, key);
+}
+
+/*
+ * Look for completions a short while before going to sleep, as long as the
+ * CPU has nothing else to do: in a conversation the answer is often faster
+ * than a context switch.
+ */
+static void qp_cq_poll(const struct qp_cq_waiter *w, const ktime_t *expires)
+{
+	unsigned int us =
+		READ_ONCE(qp_pernet(sock_net(&w->qp->sk))->busy_poll);
+	ktime_t end;
+
+	if (!us)
+		return;
+	end = ktime_add_us(ktime_get(), us);
+	if (expires && ktime_before(*expires, end))
+		end = *expires;
+	while (!qp_cq_wait_over(w) && single_task_running() &&
+	       !need_resched() && !signal_pending(current) &&
+	       ktime_before(ktime_get(), end))
+		cpu_relax();
+}
+
+/**
+ * qp_cq_wait() - wait for completions
+ * @qp: a queue pair with a CQ
+ * @min: number of completions, at most the CQ's size
+ * @expires: until when (CLOCK_MONOTONIC), or NULL for as long as it takes
+ *
+ * Ends early when @qp is disconnected and nothing more can come from it.
+ *
+ * Context: process, may sleep.
+ * Return: 0, -ETIME or -EINTR.
+ */
+int qp_cq_wait(struct qp_sock *qp, u32 min, ktime_t *expires)
+{
+	struct qp_cq_waiter w = { .qp = qp, .min = min };
+	int err = 0;
+
+	if (qp_cq_ready(qp->cq) >= min)
+		return 0;
+	qp_cq_poll(&w, expires);
+	init_wait_func(&w.entry, qp_cq_wake_function);
+	for (;;) {
+		prepare_to_wait(&qp->cq->wait, &w.entry, TASK_INTERRUPTIBLE);
+		if (qp_cq_wait_over(&w)) {
+			err = 0;
+			break;
+		}
+		if (err)
+			break;
+		if (signal_pending(current)) {
+			err = -EINTR;
+			break;
+		}
+		if (!schedule_hrtimeout(expires, HRTIMER_MODE_ABS))
+			err = -ETIME;
+	}
+	finish_wait(&qp->cq->wait, &w.entry);
+	/* What it has not completed yet is flushed before it is said to be over */
+	if (qp_finished(qp))
+		qp->proto->kick(qp);
+	return err;
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * sendmsg() and recvmsg(): a SEND from, or a RECV into, an ordinary buffer
+ */
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/socket.h>
+#include <linux/uio.h>
+
+#include "qp_impl.h"
+
+/* What a message's control data ask for, in the form of a work request */
+static int qp_msg_control(struct msghdr *msg, struct qp_sqe *sqe)
+{
+	struct cmsghdr *cmsg;
+
+	sqe->opcode = QP_OP_SEND;
+	for_each_cmsghdr(cmsg, msg) {
+		if (!CMSG_OK(msg, cmsg))
+			return -EINVAL;
+		/*
+		 * A queue pair carries no descriptors: one sent through itself
+		 * could never be collected.
+		 */
+		if (cmsg->cmsg_level == SOL_SOCKET)
+			return -EOPNOTSUPP;
+		if (cmsg->cmsg_level != SOL_QP)
+			continue;
+		if (cmsg->cmsg_type != QP_CMSG_IMM ||
+		    cmsg->cmsg_len != CMSG_LEN(sizeof(sqe->imm_data)))
+			return -EINVAL;
+		sqe->opcode = QP_OP_SEND_IMM;
+		memcpy(&sqe->imm_data, CMSG_DATA(cmsg), sizeof(sqe->imm_data));
+	}
+	return 0;
+}
+
+static int qp_msg_allowed(const struct qp_sock *qp)
+{
+	if (qp_state(qp) == QP_STATE_ERROR)
+		return -EPIPE;
+	return qp_send_allowed(qp);
+}
+
+/* Count a message, if those queued leave room */
+static bool qp_msg_charge(struct qp_sock *qp, int truesize)
+{
+	int new, old = atomic_read(&qp->msg_bytes);
+
+	do {
+		if (old >= READ_ONCE(qp->sk.sk_sndbuf) ||
+		    check_add_overflow(old, truesize, &new))
+			return false;
+	} while (!atomic_try_cmpxchg(&qp->msg_bytes, &old, new));
+	return true;
+}
+
+/* Wait until queued messages leave room for one more, and count it */
+static int qp_msg_reserve(struct qp_sock *qp, int truesize, long timeo)
+{
+	bool charged = false;
+	int err;
+
+	err = qp_msg_allowed(qp);
+	if (err)
+		return err;
+	if (qp_msg_charge(qp, truesize))
+		return 0;
+	if (!timeo)
+		return -EAGAIN;
+	timeo = wait_event_interruptible_timeout(*sk_sleep(&qp->sk),
+		(err = qp_msg_allowed(qp)) ||
+		(charged = qp_msg_charge(qp, truesize)), timeo);
+	if (err || charged)
+		return err;
+	return timeo < 0 ? sock_intr_errno(qp->sk.sk_sndtimeo) : -EAGAIN;
+}
+
+static int qp_msg_post(struct qp_sock *qp, struct msghdr *msg, u32 len)
+{
+	struct qp_sqe sqe = {};
+	struct qp_wr *wr;
+	int err;
+
+	err = qp_msg_control(msg, &sqe);
+	if (err)
+		return err;
+	if (!(qp->proto->opcodes & BIT(sqe.opcode)))
+		return -EOPNOTSUPP;
+	wr = kvmalloc(struct_size(wr, sqe.inl, len),
+		      GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!wr)
+		return -ENOMEM;
+	wr->sqe = sqe;
+	wr->op = &qp_opinfo[sqe.opcode];
+	wr->length = len;
+	wr->done = 0;
+	wr->data = wr->sqe.inl;
+	wr->msg = true;
+	if (!copy_from_iter_full(wr->data, len, &msg->msg_iter)) {
+		kvfree(wr);
+		return -EFAULT;
+	}
+	qp->proto->post_send(qp, wr);
+	return 0;
+}
+
+int qp_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
+{
+	struct qp_sock *qp = qp_sk(sock->sk);
+	long timeo = sock_sndtimeo(&qp->sk, msg->msg_flags & MSG_DONTWAIT);
+	int err;
+
+	if (msg->msg_flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	if (msg->msg_namelen)
+		return -EISCONN;
+	if (len > min_t(size_t, READ_ONCE(qp->sk.sk_sndbuf), QP_MAX_MSG))
+		return -EMSGSIZE;
+
+	err = qp_msg_reserve(qp, qp_msg_truesize(len), timeo);
+	if (!err) {
+		err = qp_msg_post(qp, msg, len);
+		if (err)
+			atomic_sub(qp_msg_truesize(len), &qp->msg_bytes);
+	}
+	if (err == -EPIPE && !(msg->msg_flags & MSG_NOSIGNAL))
+		send_sig(SIGPIPE, current, 0);
+	if (err)
+		return err;
+	qp->proto->kick(qp);
+	return len;
+}
+
+int qp_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, int flags)
+{
+	struct qp_sock *qp = qp_sk(sock->sk);
+
+	if (flags & (MSG_OOB | MSG_ERRQUEUE))
+		return -EOPNOTSUPP;
+	return qp->proto->recvmsg(qp, msg, len, flags);
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Options: setqpopt() and getqpopt()
+ */
+#include <linux/nospec.h>
+#include <linux/security.h>
+#include <linux/uaccess.h>
+
+#include "qp_impl.h"
+
+#define QP_OPT_MAX_LEN PAGE_SIZE
+
+/*
+ * An option. @size is that of its value; user space may pass a smaller one
+ * down to @min, or a larger one whose rest is zero. @set gets a kernel copy;
+ * with @reply it is copied back, and @undo takes it back if that fails. @get
+ * likewise gets what user space passed if @query.
+ */
+struct qp_optinfo {
+	unsigned int min;
+	unsigned int size;
+	bool reply;
+	bool query;
+	int (*set)(struct qp_sock *qp, void *val);
+	void (*undo)(struct qp_sock *qp, void *val);
+	int (*get)(struct qp_sock *qp, void *val);
+};
+
+union qp_optval {
+	u32 u32;
+	struct qp_desc desc;
+	struct qp_info info;
+	struct qp_mem mem;
+};
+
+static int qp_get_desc(struct qp_sock *qp, void *val)
+{
+	struct qp_desc *desc = val;
+
+	desc->size = sizeof(*desc);
+	qp_desc_fill(qp, desc);
+	return 0;
+}
+
+static int qp_get_proto(struct qp_sock *qp, void *val)
+{
+	*(u32 *)val = qp->proto->id;
+	return 0;
+}
+
+static int qp_get_info(struct qp_sock *qp, void *val)
+{
+	struct qp_info *info = val;
+
+	info->state = qp_state(qp);
+	info->protocol = qp->proto->id;
+	info->type = qp->type;
+	info->qpn = qp->qpn;
+	info->sends = qp_sends_outstanding(qp);
+	info->cq_used = qp->cq ? qp_cq_ready(qp->cq) : 0;
+	info->cq_reserved = qp->cq ? READ_ONCE(qp->cq->reserved) : 0;
+	info->mem_regions = atomic_read(&qp->mem->nr);
+	info->mem_bytes = atomic64_read(&qp->mem->bytes);
+	info->tx_msgs = atomic64_read(&qp->tx_msgs);
+	info->tx_bytes = atomic64_read(&qp->tx_bytes);
+	info->rx_msgs = atomic64_read(&qp->rx_msgs);
+	info->rx_bytes = atomic64_read(&qp->rx_bytes);
+	return 0;
+}
+
+static int qp_set_mem_reg(struct qp_sock *qp, void *val)
+{
+	return qp_mem_reg(qp->mem, val);
+}
+
+static void qp_undo_mem_reg(struct qp_sock *qp, void *val)
+{
+	struct qp_mem *mem = val;
+
+	qp_mr_invalidate(qp->mem, mem->lkey, false);
+}
+
+static int qp_set_mem_dereg(struct qp_sock *qp, void *val)
+{
+	return qp_mr_invalidate(qp->mem, *(u32 *)val, false);
+}
+
+static int qp_get_mem(struct qp_sock *qp, void *val)
+{
+	return qp_mem_query(qp->mem, val);
+}
+
+static const struct qp_optinfo qp_opts[] = {
+	[QP_DESC] = {
+		.min	= sizeof(u32),
+		.size	= sizeof(struct qp_desc),
+		.get	= qp_get_desc,
+	},
+	[QP_PROTO] = {
+		.min	= sizeof(u32),
+		.size	= sizeof(u32),
+		.get	= qp_get_proto,
+	},
+	[QP_INFO] = {
+		.min	= sizeof(u32),
+		.size	= sizeof(struct qp_info),
+		.get	= qp_get_info,
+	},
+	[QP_MEM_REG] = {
+		.min	= sizeof(struct qp_mem),
+		.size	= sizeof(struct qp_mem),
+		.reply	= true,
+		.set	= qp_set_mem_reg,
+		.undo	= qp_undo_mem_reg,
+	},
+	[QP_MEM_DEREG] = {
+		.min	= sizeof(u32),
+		.size	= sizeof(u32),
+		.set	= qp_set_mem_dereg,
+	},
+	[QP_MEM_QUERY] = {
+		.min	= sizeof(struct qp_mem),
+		.size	= sizeof(struct qp_mem),
+		.query	= true,
+		.get	= qp_get_mem,
+	},
+};
+
+static const struct qp_optinfo *qp_opt_find(int opt)
+{
+	if (opt < 0 || opt >= ARRAY_SIZE(qp_opts))
+		return NULL;
+	return &qp_opts[array_index_nospec(opt, ARRAY_SIZE(qp_opts))];
+}
+
+int qp_setopt(struct qp_sock *qp, int opt, void __user *uval, unsigned int len)
+{
+	const struct qp_optinfo *info = qp_opt_find(opt);
+	union qp_optval val;
+	int err;
+
+	if (!info || !info->set)
+		return -ENOPROTOOPT;
+	err = security_socket_setsockopt(qp->sk.sk_socket, SOL_QP, opt);
+	if (err)
+		return err;
+	if (len < info->min)
+		return -EINVAL;
+	if (len > QP_OPT_MAX_LEN)
+		return -E2BIG;
+	memset(&val, 0, sizeof(val));
+	err = copy_struct_from_user(&val, info->size, uval, len);
+	if (err)
+		return err;
+	err = info->set(qp, &val);
+	if (err || !info->reply)
+		return err;
+	if (!copy_to_user(uval, &val, min(len, info->size)))
+		return 0;
+	info->undo(qp, &val);
+	return -EFAULT;
+}
+
+int qp_getopt(struct qp_sock *qp, int opt, void __user *uval,
+	      unsigned int __user *ulen)
+{
+	const struct qp_optinfo *info = qp_opt_find(opt);
+	union qp_optval val;
+	unsigned int len;
+	int err;
+
+	if (!info || !info->get)
+		return -ENOPROTOOPT;
+	err = security_socket_getsockopt(qp->sk.sk_socket, SOL_QP, opt);
+	if (err)
+		return err;
+	if (get_user(len, ulen))
+		return -EFAULT;
+	if (len < info->min)
+		return -EINVAL;
+	memset(&val, 0, sizeof(val));
+	if (info->query) {
+		if (len > QP_OPT_MAX_LEN)
+			return -E2BIG;
+		err = copy_struct_from_user(&val, info->size, uval, len);
+		if (err)
+			return err;
+	}
+	err = info->get(qp, &val);
+	if (err)
+		return err;
+	len = min(len, info->size);
+	if (copy_to_user(uval, &val, len) || put_user(len, ulen))
+		return -EFAULT;
+	return 0;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Queue pairs: what the files of net/qp/ share
+ */
+#ifndef _QP_IMPL_H
+#define _QP_IMPL_H
+
+#include <linux/refcount.h>
+#include <linux/rhashtable-types.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+#include <net/qp.h>
+
+#include "ring.h"
+
+struct io_uring_cmd;
+
+/* Offsets to mmap() the rings at; multiples of any page size */
+#define QP_OFF_SQ	0x00000000ULL
+#define QP_OFF_RQ	0x10000000ULL
+#define QP_OFF_CQ	0x20000000ULL
+
+/**
+ * struct qp_net - a network namespace's part
+ * @qps: queue pairs by number
+ * @next_qpn: where to look for the next free number
+ * @nr_qps: queue pairs, limited by @max_qps
+ * @nr_mrs: memory registrations, limited by @max_mem_regions
+ * @mrs: valid registrations of all memory tables by key; RCU for look-up
+ * @max_qps: sysctl net.qp.max_qps
+ * @max_mem_regions: sysctl net.qp.max_mem_regions
+ * @max_entries: sysctl net.qp.max_entries, for each ring
+ * @busy_poll: sysctl net.qp.busy_poll, microseconds
+ * @ctl: the sysctl table
+ */
+struct qp_net {
+	struct xarray qps;
+	u32 next_qpn;
+	atomic_t nr_qps;
+	atomic_t nr_mrs;
+	struct rhashtable mrs;
+	unsigned int max_qps;
+	unsigned int max_mem_regions;
+	unsigned int max_entries;
+	unsigned int busy_poll;
+	struct ctl_table_header *ctl;
+};
+
+extern unsigned int qp_net_id;
+
+static inline struct qp_net *qp_pernet(const struct net *net)
+{
+	return net_generic(net, qp_net_id);
+}
+
+bool qp_net_charge(atomic_t *count, unsigned int limit);
+int qp_net_add(struct qp_sock *qp);
+void qp_net_del(struct qp_sock *qp);
+int qp_net_init(void);
+void qp_net_exit(void);
+
+/**
+ * struct qp_cq - a completion queue
+ * @ref: queue pairs that complete into it
+ * @lock: protects @tail, @reserved and the ring's entries. Softirq-safe
+ * @ring: shared with user space
+ * @tail: next entry to fill
+ * @reserved: slots promised to accepted work
+ * @wait: who waits for completions
+ */
+struct qp_cq {
+	refcount_t ref;
+	spinlock_t lock;
+	struct qp_ring ring;
+	u32 tail;
+	u32 reserved;
+	wait_queue_head_t wait;
+};
+
+struct qp_cq *qp_cq_create(u32 entries);
+struct qp_cq *qp_cq_get(struct qp_cq *cq);
+void qp_cq_put(struct qp_cq *cq);
+bool qp_cq_room(const struct qp_cq *cq);
+bool qp_cq_reserve(struct qp_cq *cq);
+void qp_cq_unreserve(struct qp_cq *cq);
+void qp_cq_post(struct qp_cq *cq, const struct qp_cqe *cqe);
+u32 qp_cq_ready(const struct qp_cq *cq);
+void qp_cq_wake(struct qp_cq *cq, __poll_t events);
+int qp_cq_wait(struct qp_sock *qp, u32 min, ktime_t *expires);
+
+/**
+ * struct qp_mr - a memory registration
+ * @node: in &qp_net.mrs
+ * @table_node: in &qp_mtable.mrs
+ * @rcu: look-ups may still read it
+ * @ref: one of the table while it is valid, one of each access in progress
+ * @key: lkey, and rkey if @access has a remote right
+ * @access: QP_ACCESS_*
+ * @dead: deregistered: accesses in progress end
+ * @base: address of the first byte, as work requests name it
+ * @length: bytes
+ * @offset: of the first byte in the first page
+ * @nr_pages: entries in @pages
+ * @pages: pinned
+ * @user: charged with the locked memory, NULL if exempt
+ * @mm: whose pinned_vm counts the pages
+ * @table: where it is, or was
+ * @idle: completed when the last access ended, if somebody waits
+ */
+struct qp_mr {
+	struct rhash_head node;
+	struct list_head table_node;
+	struct rcu_head rcu;
+	refcount_t ref;
+	u32 key;
+	u32 access;
+	bool dead;
+	u64 base;
+	u64 length;
+	unsigned int offset;
+	unsigned long nr_pages;
+	struct page **pages;
+	struct user_struct *user;
+	struct mm_struct *mm;
+	struct qp_mtable *table;
+	struct completion *idle;
+};
+
+/**
+ * struct qp_mtable - registrations that queue pairs share
+ * @users: queue pairs that use it; the registrations end with the last one
+ * @ref: one of the users, one of each registration not yet freed
+ * @net: charged with the registrations, referenced
+ * @lock: protects @mrs
+ * @mrs: valid registrations
+ * @nr: registrations, valid or with an access in progress
+ * @bytes: bytes of them
+ */
+struct qp_mtable {
+	refcount_t users;
+	refcount_t ref;
+	struct net *net;
+	spinlock_t lock;
+	struct list_head mrs;
+	atomic_t nr;
+	atomic64_t bytes;
+};
+
+struct qp_mtable *qp_mtable_create(struct net *net);
+struct qp_mtable *qp_mtable_get(struct qp_mtable *table);
+void qp_mtable_put(struct qp_mtable *table);
+int qp_mem_check(const struct qp_mem *mem);
+int qp_mem_reg(struct qp_mtable *table, struct qp_mem *mem);
+int qp_mem_query(struct qp_mtable *table, struct qp_mem *mem);
+int qp_mr_insert(struct qp_mtable *table, struct qp_mr *mr);
+int qp_mem_net_init(struct qp_net *qn);
+void qp_mem_net_exit(struct qp_net *qn);
+
+/* Work requests: net/qp/wr.c */
+int qp_sqe_check(const struct qp_sqe *sqe, u32 opcodes, u32 max_sge,
+		 u32 max_inline);
+int qp_sqe_length(const struct qp_sqe *sqe, u32 *length);
+int qp_send_allowed(const struct qp_sock *qp);
+int qp_submit(struct qp_sock *qp, unsigned int n);
+bool qp_finished(const struct qp_sock *qp);
+int qp_sq_alloc(struct qp_sock *qp, u32 entries);
+void qp_sq_free(struct qp_sock *qp);
+void qp_rq_free(struct qp_sock *qp);
+
+/* What a message of sendmsg() counts against SO_SNDBUF, bytes */
+static inline int qp_msg_truesize(u32 length)
+{
+	return sizeof(struct qp_wr) + length;
+}
+
+/* Protocols: net/qp/proto.c */
+extern bool qp_available;
+const struct qp_proto *qp_proto_get(int domain, u32 id);
+
+/* The socket: net/qp/af_qp.c, net/qp/msg.c, net/qp/uring.c */
+struct socket *qp_sock_create(struct net *net, const struct qp_proto *proto,
+			      int domain, u32 type);
+struct qp_sock *qp_from_file(struct file *file);
+int qp_sendmsg(struct socket *sock, struct msghdr *msg, size_t len);
+int qp_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, int flags);
+int qp_uring_cmd(struct socket *sock, struct io_uring_cmd *cmd,
+		 unsigned int issue_flags);
+
+/* Descriptions: net/qp/desc.c */
+#define QP_DESC_SIZE_V1	184	/* struct qp_desc in its first version, bytes */
+
+int qp_desc_get(struct qp_desc *desc, const struct qp_desc __user *udesc);
+int qp_desc_put(struct qp_sock *qp, const struct qp_desc *desc,
+		struct qp_desc __user *udesc);
+int qp_desc_check(struct qp_desc *desc, unsigned int flags);
+void qp_desc_fill(const struct qp_sock *qp, struct qp_desc *desc);
+int qp_desc_apply(struct qp_sock *qp, const struct qp_desc *desc,
+		  unsigned int flags, struct qp_sock *listener);
+
+/* Options: net/qp/opt.c */
+int qp_setopt(struct qp_sock *qp, int opt, void __user *val, unsigned int len);
+int qp_getopt(struct qp_sock *qp, int opt, void __user *val,
+	      unsigned int __user *len);
+
+#endif /* _QP_IMPL_H */

@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Work requests: what the opcodes are, taking requests from the rings, and
+ * completing them
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "qp_impl.h"
+
+const struct qp_opinfo qp_opinfo[QP_OP_LAST] = {
+	[QP_OP_SEND] = {
+		.name	= "SEND",
+		.flags	= QP_OPF_SGE | QP_OPF_INLINE | QP_OPF_PAYLOAD,
+		.recv	= QP_OP_RECV,
+	},
+	[QP_OP_SEND_IMM] = {
+		.name	= "SEND_IMM",
+		.flags	= QP_OPF_SGE | QP_OPF_INLINE | QP_OPF_PAYLOAD |
+			  QP_OPF_IMM,
+		.recv	= QP_OP_RECV,
+	},
+	[QP_OP_SEND_INV] = {
+		.name	= "SEND_INV",
+		.flags	= QP_OPF_SGE | QP_OPF_INLINE | QP_OPF_PAYLOAD |
+			  QP_OPF_INV,
+		.recv	= QP_OP_RECV,
+	},
+	[QP_OP_WRITE] = {
+		.name	= "WRITE",
+		.flags	= QP_OPF_SGE | QP_OPF_INLINE | QP_OPF_REMOTE,
+		.access	= QP_ACCESS_REMOTE_WRITE,
+	},
+	[QP_OP_WRITE_IMM] = {
+		.name	= "WRITE_IMM",
+		.flags	= QP_OPF_SGE | QP_OPF_INLINE | QP_OPF_REMOTE |
+			  QP_OPF_IMM,
+		.access	= QP_ACCESS_REMOTE_WRITE,
+		.recv	= QP_OP_RECV_WRITE_IMM,
+	},
+	[QP_OP_READ] = {
+		.name	= "READ",
+		.flags	= QP_OPF_SGE | QP_OPF_SINK | QP_OPF_REMOTE,
+		.access	= QP_ACCESS_REMOTE_READ,
+	},
+	[QP_OP_ATOMIC_CAS] = {
+		.name	= "ATOMIC_CAS",
+		.flags	= QP_OPF_SGE | QP_OPF_SINK | QP_OPF_REMOTE |
+			  QP_OPF_ATOMIC | QP_OPF_SWAP,
+		.access	= QP_ACCESS_REMOTE_ATOMIC,
+	},
+	[QP_OP_ATOMIC_ADD] = {
+		.name	= "ATOMIC_ADD",
+		.flags	= QP_OPF_SGE | QP_OPF_SINK | QP_OPF_REMOTE |
+			  QP_OPF_ATOMIC,
+		.access	= QP_ACCESS_REMOTE_ATOMIC,
+	},
+	[QP_OP_LOCAL_INV] = {
+		.name	= "LOCAL_INV",
+		.flags	= QP_OPF_INV | QP_OPF_LOCAL,
+	},
+};
+
+/**
+ * qp_sqe_check() - check the fixed part of a send queue entry
+ * @sqe: kernel copy
+ * @opcodes: what the protocol can do, bits 1 << enum qp_opcode
+ * @max_sge: entries that its list may have
+ * @max_inline: bytes of inline data that it may have
+ *
+ * Return: 0, -EOPNOTSUPP for an opcode unknown here, else -EINVAL.
+ */
+int qp_sqe_check(const struct qp_sqe *sqe, u32 opcodes, u32 max_sge,
+		 u32 max_inline)
+{
+	const struct qp_opinfo *op;
+	u32 flags;
+
+	if (sqe->opcode >= QP_OP_LAST || !(opcodes & BIT(sqe->opcode)))
+		return -EOPNOTSUPP;
+	op = &qp_opinfo[sqe->opcode];
+
+	flags = QP_SQE_SIGNALED | QP_SQE_FENCE;
+	if (op->flags & QP_OPF_INLINE)
+		flags |= QP_SQE_INLINE;
+	if (op->recv)
+		flags |= QP_SQE_SOLICITED;
+	if (sqe->flags & ~flags)
+		return -EINVAL;
+
+	if (sqe->flags & QP_SQE_INLINE) {
+		if (sqe->num_sge || sqe->inline_len > max_inline)
+			return -EINVAL;
+	} else {
+		if (sqe->inline_len || sqe->num_sge > max_sge ||
+		    (sqe->num_sge && !(op->flags & QP_OPF_SGE)))
+			return -EINVAL;
+	}
+
+	if (sqe->imm_data && !(op->flags & (QP_OPF_IMM | QP_OPF_INV)))
+		return -EINVAL;
+	if ((sqe->remote_addr || sqe->rkey) && !(op->flags & QP_OPF_REMOTE))
+		return -EINVAL;
+	if (sqe->compare_add && !(op->flags & QP_OPF_ATOMIC))
+		return -EINVAL;
+	if (sqe->swap && !(op->flags & QP_OPF_SWAP))
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * qp_sqe_length() - length of the message of a checked send queue entry
+ * @sqe: kernel copy, with its list
+ * @length: where to put it, bytes
+ *
+ * Return: 0, or -EINVAL if it is not what the opcode moves.
+ */
+int qp_sqe_length(const struct qp_sqe *sqe, u32 *length)
+{
+	u64 sum = sqe->inline_len;
+	u32 i;
+
+	for (i = 0; i < sqe->num_sge; i++)
+		sum += sqe->sge[i].length;
+	if (sum > QP_MAX_MSG)
+		return -EINVAL;
+	if ((qp_opinfo[sqe->opcode].flags & QP_OPF_ATOMIC) &&
+	    sum != sizeof(u64))
+		return -EINVAL;
+	*length = sum;
+	return 0;
+}
+
+int qp_sq_alloc(struct qp_sock *qp, u32 entries)
+{
+	struct qp_sq *sq = &qp->sq;
+	u32 room = max_t(u32, qp->max_sge * sizeof(struct qp_sge),
+			 qp->max_inline);
+	u32 size = round_up(sizeof(struct qp_sqe) + room, 64);
+	int err;
+
+	if (!entries)
+		return 0;
+	qp->max_inline = size - sizeof(struct qp_sqe);
+	sq->wr_size = round_up(offsetof(struct qp_wr, sqe) + size,
+			       __alignof__(struct qp_wr));
+	sq->wrs = kvmalloc_array(entries, sq->wr_size,
+				 GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!sq->wrs)
+		return -ENOMEM;
+	err = qp_ring_alloc(&sq->ring, entries, size);
+	if (err) {
+		kvfree(sq->wrs);
+		sq->wrs = NULL;
+	}
+	return err;
+}
+
+void qp_sq_free(struct qp_sock *qp)
+{
+	qp_ring_free(&qp->sq.ring);
+	kvfree(qp->sq.wrs);
+	qp->sq.wrs = NULL;
+}
+
+/* The peer may still ask for receives: from now on there are none */
+void qp_rq_free(struct qp_sock *qp)
+{
+	struct qp_ring ring;
+
+	spin_lock_bh(&qp->rq.lock);
+	ring = qp->rq.ring;
+	qp->rq.ring = (struct qp_ring){};
+	spin_unlock_bh(&qp->rq.lock);
+	qp_ring_free(&ring);
+}
+
+/**
+ * qp_sends_outstanding() - send work requests accepted and not completed
+ * @qp: the queue pair
+ *
+ * Those of sendmsg() do not count.
+ */
+u32 qp_sends_outstanding(const struct qp_sock *qp)
+{
+	/* Pairs with the store in qp_send_done(): the slot is ours again */
+	return READ_ONCE(qp->sq.posted) - smp_load_acquire(&qp->sq.completed);
+}
+EXPORT_SYMBOL_GPL(qp_sends_outstanding);
+
+/**
+ * qp_send_room() - would a send be accepted?
+ * @qp: the queue pair
+ *
+ * Context: any.
+ */
+bool qp_send_room(const struct qp_sock *qp)
+{
+	if (atomic_read(&qp->msg_bytes) >= READ_ONCE(qp->sk.sk_sndbuf))
+		return false;
+	if (!qp->sq.ring.entries)
+		return true;
+	return qp_sends_outstanding(qp) < qp->sq.ring.entries &&
+	       qp_cq_room(qp->cq);
+}
+EXPORT_SYMBOL_GPL(qp_send_room);
+
+/* Is it disconnected, with no send outstanding? */
+bool qp_finished(const struct qp_sock *qp)
+{
+	return qp_state(qp) == QP_STATE_ERROR && !qp_sends_outstanding(qp);
+}
+
+/* Take one entry from the send queue, or say why not and change nothing */
+static int qp_sq_take(struct qp_sock *qp)
+{
+	struct qp_sq *sq = &qp->sq;
+	const struct qp_sqe *src;
+	struct qp_wr *wr;
+	size_t extra;
+	u32 pending;
+	int err;
+
+	err = qp_ring_pending(&sq->ring, sq->head, &pending);
+	if (err)
+		return err;
+	if (!pending)
+		return -ENODATA;
+	if (qp_sends_outstanding(qp) >= sq->ring.entries)
+		return -EAGAIN;
+
+	wr = sq->wrs + (sq->posted & (sq->ring.entries - 1)) * sq->wr_size;
+	src = qp_ring_entry(&sq->ring, sq->head);
+	qp_ring_read(&wr->sqe, src, sizeof(wr->sqe));
+	err = qp_sqe_check(&wr->sqe, qp->proto->opcodes, qp->max_sge,
+			   qp->max_inline);
+	if (err)
+		return err;
+	wr->data = wr->sqe.flags & QP_SQE_INLINE ? wr->sqe.inl : NULL;
+	extra = wr->data ? wr->sqe.inline_len :
+			   wr->sqe.num_sge * sizeof(struct qp_sge);
+	qp_ring_read(wr->sqe.inl, src->inl, extra);
+	err = qp_sqe_length(&wr->sqe, &wr->length);
+	if (err)
+		return err;
+	if (!qp_cq_reserve(qp->cq))
+		return -EAGAIN;
+
+	wr->op = &qp_opinfo[wr->sqe.opcode];
+	wr->done = 0;
+	wr->msg = false;
+	WRITE_ONCE(sq->posted, sq->posted + 1);
+	qp_ring_consumed(&sq->ring, ++sq->head);
+	qp->proto->post_send(qp, wr);
+	return 0;
+}
+
+/**
+ * qp_send_allowed() - may work be posted in this state?
+ * @qp: the queue pair
+ *
+ * Also a failed queue pair takes work, and completes it as flushed
+ * (IBA v1 10.3.1.7).
+ *
+ * Return: 0, -ENOTCONN or -EPIPE.
+ */
+int qp_send_allowed(const struct qp_sock *qp)
+{
+	switch (qp_state(qp)) {
+	case QP_STATE_ERROR:
+		return 0;
+	case QP_STATE_RTS:
+		return READ_ONCE(qp->sk.sk_shutdown) & SEND_SHUTDOWN ? -EPIPE :
+								       0;
+	default:
+		return -ENOTCONN;
+	}
+}
+
+/**
+ * qp_submit() - accept work from the send queue, and let the protocol work
+ * @qp: the queue pair
+ * @n: how many entries at most
+ *
+ * Stops at the first entry that cannot be accepted; it stays in the ring.
+ *
+ * Context: process, may sleep.
+ * Return: number of entries accepted, 0 also if there are none in the ring;
+ * or the reason if the first could not be: -ENOTCONN, -EPIPE, -EAGAIN (no
+ * room for more outstanding work or its completion), -EOVERFLOW (ring index
+ * out of range), -EOPNOTSUPP, -EINVAL.
+ */
+int qp_submit(struct qp_sock *qp, unsigned int n)
+{
+	unsigned int taken = 0;
+	u32 pending;
+	int err;
+
+	err = n ? qp_send_allowed(qp) : 0;
+	/* The receive queue is read when messages come; complain of it here */
+	if (!err)
+		err = qp_ring_pending(&qp->rq.ring, READ_ONCE(qp->rq.head),
+				      &pending);
+	if (err)
+		return err;
+	/* Who fills the ring meanwhile does not keep the caller here */
+	n = min(n, qp->sq.ring.entries);
+	mutex_lock(&qp->sq.lock);
+	while (taken < n) {
+		err = qp_sq_take(qp);
+		if (err)
+			break;
+		taken++;
+	}
+	mutex_unlock(&qp->sq.lock);
+	qp->proto->kick(qp);
+	return taken || err == -ENODATA ? taken : err;
+}
+
+/* A message of sendmsg() is done: make room for the next one */
+static void qp_msg_done(struct qp_sock *qp, struct qp_wr *wr)
+{
+	int truesize = qp_msg_truesize(wr->length);
+
+	kvfree(wr);
+	atomic_sub(truesize, &qp->msg_bytes);
+	qp_wake(qp, EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
+}
+
+/**
+ * qp_send_done() - complete a send work request
+ * @qp: the queue pair it was posted to
+ * @wr: the request; not the caller's any more
+ * @status: enum qp_wc_status
+ *
+ * Requests of one queue pair complete in the order of posting; the caller
+ * sees to it that two calls for it do not overlap.
+ *
+ * Context: process or softirq; process if the request came from sendmsg().
+ */
+void qp_send_done(struct qp_sock *qp, struct qp_wr *wr, u16 status)
+{
+	struct qp_sq *sq = &qp->sq;
+	struct qp_cqe cqe = {
+		.user_data = wr->sqe.user_data,
+		.status = status,
+		.opcode = wr->sqe.opcode,
+		.qpn = qp->qpn,
+	};
+
+	if (!status) {
+		atomic64_inc(&qp->tx_msgs);
+		atomic64_add(wr->length, &qp->tx_bytes);
+		if (wr->op->flags & QP_OPF_SINK)
+			cqe.byte_len = wr->length;
+	}
+	if (wr->msg) {
+		qp_msg_done(qp, wr);
+		return;
+	}
+
+	if (status || (wr->sqe.flags & QP_SQE_SIGNALED))
+		qp_cq_post(qp->cq, &cqe);
+	else
+		qp_cq_unreserve(qp->cq);
+	smp_store_release(&sq->completed, sq->completed + 1);
+	/* Room in the SQ, and in the CQ for whoever shares it */
+	qp_cq_wake(qp->cq, EPOLLIN | EPOLLRDNORM |
+			   EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
+}
+EXPORT_SYMBOL_GPL(qp_send_done);
+
+/**
+ * qp_recv_ready() - is there a receive, and room for its completion?
+ * @qp: the queue pair
+ *
+ * Context: any. A hint: qp_recv_get() has the last word.
+ */
+bool qp_recv_ready(struct qp_sock *qp)
+{
+	u32 pending;
+	bool ready;
+
+	spin_lock_bh(&qp->rq.lock);
+	ready = !qp_ring_pending(&qp->rq.ring, qp->rq.head, &pending) &&
+		pending && qp_cq_room(qp->cq);
+	spin_unlock_bh(&qp->rq.lock);
+	return ready;
+}
+EXPORT_SYMBOL_GPL(qp_recv_ready);
+
+/* Copy an entry of the receive queue and check it */
+static int qp_rqe_read(struct qp_sock *qp, const struct qp_rqe *src,
+		       struct qp_rwr *rwr)
+{
+	struct qp_rqe rqe;
+	u32 i;
+
+	qp_ring_read(&rqe, src, sizeof(rqe));
+	rwr->user_data = rqe.user_data;
+	rwr->length = 0;
+	rwr->num_sge = 0;
+	if (rqe.flags || rqe.resv || rqe.num_sge > qp->max_sge)
+		return -EINVAL;
+	rwr->num_sge = rqe.num_sge;
+	qp_ring_read(rwr->sge, src->sge, rqe.num_sge * sizeof(rwr->sge[0]));
+	for (i = 0; i < rwr->num_sge; i++)
+		rwr->length += rwr->sge[i].length;
+	return 0;
+}
+
+/**
+ * qp_recv_get() - take the next receive from the receive queue
+ * @qp: the queue pair
+ * @rwr: where to put the copy
+ *
+ * Whoever got one, or -EINVAL, owes qp_recv_done().
+ *
+ * Context: process or softirq.
+ * Return: 0; -EAGAIN: none there, or no room for its completion; -EINVAL: it
+ * is malformed, and only @rwr->user_data is of use.
+ */
+int qp_recv_get(struct qp_sock *qp, struct qp_rwr *rwr)
+{
+	struct qp_rq *rq = &qp->rq;
+	u32 pending;
+	int err = -EAGAIN;
+
+	spin_lock_bh(&rq->lock);
+	if (!qp_ring_pending(&rq->ring, rq->head, &pending) && pending &&
+	    qp_cq_reserve(qp->cq)) {
+		err = qp_rqe_read(qp, qp_ring_entry(&rq->ring, rq->head), rwr);
+		WRITE_ONCE(rq->head, rq->head + 1);
+		qp_ring_consumed(&rq->ring, rq->head);
+	}
+	spin_unlock_bh(&rq->lock);
+	return err;
+}
+EXPORT_SYMBOL_GPL(qp_recv_get);
+
+/**
+ * qp_recv_done() - complete a receive
+ * @qp: the queue pair it was posted to
+ * @rwr: from qp_recv_get()
+ * @status: enum qp_wc_status
+ * @wr: the peer's request that arrived, NULL if none did
+ * @byte_len: bytes that arrived
+ *
+ * Context: process or softirq.
+ */
+void qp_recv_done(struct qp_sock *qp, const struct qp_rwr *rwr, u16 status,
+		  const struct qp_wr *wr, u32 byte_len)
+{
+	struct qp_cqe cqe = {
+		.user_data = rwr->user_data,
+		.status = status,
+		.opcode = wr ? wr->op->recv : QP_OP_RECV,
+		.qpn = qp->qpn,
+	};
+
+	if (!status) {
+		cqe.byte_len = byte_len;
+		if (wr->op->flags & QP_OPF_IMM) {
+			cqe.flags = QP_CQE_IMM;
+			cqe.imm_data = wr->sqe.imm_data;
+		} else if (wr->op->flags & QP_OPF_INV) {
+			cqe.flags = QP_CQE_INV;
+			cqe.inv_rkey = wr->sqe.inv_rkey;
+		}
+		atomic64_inc(&qp->rx_msgs);
+		atomic64_add(byte_len, &qp->rx_bytes);
+	}
+	qp_cq_post(qp->cq, &cqe);
+	qp_cq_wake(qp->cq, EPOLLIN | EPOLLRDNORM);
+}
+EXPORT_SYMBOL_GPL(qp_recv_done);
+
+/**
+ * qp_recv_flush() - complete all posted receives with QP_WC_WR_FLUSH_ERR
+ * @qp: a queue pair in error
+ *
+ * As many as the CQ has room for; the others stay in the ring.
+ *
+ * Context: process or softirq.
+ */
+void qp_recv_flush(struct qp_sock *qp)
+{
+	u32 left = qp->rq.ring.entries;
+	struct qp_rwr rwr;
+
+	/* User space may write both indices as we go: once around is enough */
+	while (left-- && qp_recv_get(qp, &rwr) != -EAGAIN)
+		qp_recv_done(qp, &rwr, QP_WC_WR_FLUSH_ERR, NULL, 0);
+}
+EXPORT_SYMBOL_GPL(qp_recv_flush);
+
+/**
+ * qp_recv_need_wakeup() - tell user space whether the peer waits for receives
+ * @qp: the queue pair
+ * @need: it does: qp_enter() is called after posting one
+ *
+ * Context: any.
+ */
+void qp_recv_need_wakeup(struct qp_sock *qp, bool need)
+{
+	struct qp_ring *ring = &qp->rq.ring;
+
+	spin_lock_bh(&qp->rq.lock);
+	if (ring->entries)
+		WRITE_ONCE(qp_ring_shared(ring)->flags,
+			   need ? QP_RING_NEED_WAKEUP : 0);
+	spin_unlock_bh(&qp->rq.lock);
+}
+EXPORT_SYMBOL_GPL(qp_recv_need_wakeup);
