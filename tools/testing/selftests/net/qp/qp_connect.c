@@ -1,0 +1,990 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How queue pairs meet and part: listen, connect, accept, names, events,
+ * shutdown, disconnect.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+
+#include "kselftest_harness.h"
+#include "qp_test.h"
+
+static void on_signal(int sig)
+{
+}
+
+/* A signal every 20 ms, so that a call is interrupted whenever it sleeps */
+static void tick(int sa_flags)
+{
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = sa_flags };
+	struct itimerval it = { { 0, 20000 }, { 0, 20000 } };
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &it, NULL);
+}
+
+static void no_tick(void)
+{
+	struct itimerval it = { 0 };
+
+	setitimer(ITIMER_REAL, &it, NULL);
+}
+
+static int so_error(int fd)
+{
+	socklen_t len = sizeof(int);
+	int err = -1;
+
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	return err;
+}
+
+static int set_timeout(int fd, int opt, int ms)
+{
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+
+	return setsockopt(fd, SOL_SOCKET, opt, &tv, sizeof(tv));
+}
+
+static __u32 state(int fd)
+{
+	struct qp_info info = { .state = -1 };
+
+	lq_info(fd, &info);
+	return info.state;
+}
+
+/* Until the queue pair has been connecting, as another process sees */
+static bool becomes(int fd, __u32 want)
+{
+	__u64 end = qt_now_ms() + LONG_MS;
+
+	while (qt_now_ms() < end) {
+		if (state(fd) == want)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+FIXTURE(conn)
+{
+	struct listener l;
+	struct qp_desc d;
+	struct lq a, b;
+};
+
+QP_NAME_VARIANTS(conn);
+
+FIXTURE_SETUP(conn)
+{
+	self->d = lq_desc(8, 8, 0);
+	self->d.max_inline = 64;
+	self->b.fd = -1;
+	ASSERT_EQ(0, qt_listen(variant->be, &self->l, 0, 4));
+	ASSERT_EQ(0, lq_open(&self->a, variant->be->domain, 0, &self->d));
+}
+
+FIXTURE_TEARDOWN(conn)
+{
+	lq_close(&self->a);
+	lq_close(&self->b);
+	qt_unlisten(&self->l);
+}
+
+#define CONNECT(_q)	lq_sys_connect((_q)->fd, &self->l.addr, self->l.len)
+#define ACCEPT(_q)	lq_accept(_q, self->l.q.fd, &self->d)
+
+static int nonblock(int fd, bool on)
+{
+	int fl = fcntl(fd, F_GETFL);
+
+	return fcntl(fd, F_SETFL, on ? fl | O_NONBLOCK : fl & ~O_NONBLOCK);
+}
+
+/* Connect a to b without a second process */
+#define MEET() do {							\
+	ASSERT_EQ(0, nonblock(self->a.fd, true));			\
+	EXPECT_ERRNO(EINPROGRESS, CONNECT(&self->a));			\
+	ASSERT_EQ(0, ACCEPT(&self->b));					\
+	ASSERT_EQ(0, lq_connected(self->a.fd, LONG_MS));		\
+	ASSERT_EQ(0, nonblock(self->a.fd, false));			\
+} while (0)
+
+/* A message from one end to the other, both in this process */
+#define HELLO(from, to) do {						\
+	char _buf[16];							\
+									\
+	ASSERT_EQ(5, send((from)->fd, "hello", 5, MSG_NOSIGNAL));	\
+	ASSERT_EQ(POLLIN, POLLIN & qt_poll((to)->fd, POLLIN, LONG_MS));	\
+	ASSERT_EQ(5, recv((to)->fd, _buf, sizeof(_buf), 0));		\
+	EXPECT_EQ(0, memcmp(_buf, "hello", 5));				\
+} while (0)
+
+/* Another process connects to the listener, says hello, awaits the end */
+static pid_t connector(struct listener *l, const struct qp_desc *d)
+{
+	pid_t pid = fork();
+	struct lq q;
+	char c;
+
+	if (pid)
+		return pid;
+	if (lq_open(&q, l->be->domain, 0, d))
+		_exit(1);
+	if (lq_sys_connect(q.fd, &l->addr, l->len))
+		_exit(2);
+	if (send(q.fd, "hello", 5, MSG_NOSIGNAL) != 5)
+		_exit(3);
+	if (recv(q.fd, &c, 1, 0))
+		_exit(4);
+	_exit(0);
+}
+
+TEST_F(conn, blocking)
+{
+	pid_t pid = connector(&self->l, &self->d);
+	char buf[8];
+
+	ASSERT_LE(0, pid);
+	ASSERT_EQ(0, ACCEPT(&self->b));
+	EXPECT_EQ(QP_STATE_RTS, state(self->b.fd));
+	EXPECT_EQ(variant->be->protocol, self->b.desc.protocol);
+	EXPECT_EQ(5, recv(self->b.fd, buf, sizeof(buf), 0));
+	lq_close(&self->b);
+	EXPECT_EQ(0, qt_reap(pid));
+}
+
+TEST_F(conn, nonblocking)
+{
+	ASSERT_EQ(0, nonblock(self->a.fd, true));
+	ASSERT_EQ(0, nonblock(self->l.q.fd, true));
+	EXPECT_EQ(QP_STATE_IDLE, state(self->a.fd));
+	EXPECT_EQ(QP_STATE_LISTEN, state(self->l.q.fd));
+	EXPECT_EQ(0, qt_poll(self->l.q.fd, POLLIN, 0));
+	EXPECT_ERRNO(EAGAIN, ACCEPT(&self->b));
+
+	EXPECT_ERRNO(EINPROGRESS, CONNECT(&self->a));
+	EXPECT_EQ(QP_STATE_CONNECTING, state(self->a.fd));
+	EXPECT_ERRNO(EALREADY, CONNECT(&self->a));
+	EXPECT_EQ(0, POLLOUT & qt_poll(self->a.fd, POLLOUT, SHORT_MS));
+	EXPECT_EQ(POLLIN, POLLIN & qt_poll(self->l.q.fd, POLLIN, LONG_MS));
+
+	ASSERT_EQ(0, ACCEPT(&self->b));
+	EXPECT_EQ(POLLOUT, qt_poll(self->a.fd, POLLOUT, LONG_MS));
+	EXPECT_EQ(0, so_error(self->a.fd));
+	EXPECT_EQ(QP_STATE_RTS, state(self->a.fd));
+	EXPECT_EQ(0, qt_poll(self->l.q.fd, POLLIN, 0));
+	EXPECT_ERRNO(EISCONN, CONNECT(&self->a));
+	EXPECT_ERRNO(EISCONN, CONNECT(&self->b));
+	HELLO(&self->a, &self->b);
+	HELLO(&self->b, &self->a);
+}
+
+/* connect(2) is the same call */
+TEST_F(conn, connect_2)
+{
+	ASSERT_EQ(0, nonblock(self->a.fd, true));
+	EXPECT_ERRNO(EINPROGRESS, connect(self->a.fd, (void *)&self->l.addr,
+					  self->l.len));
+	ASSERT_EQ(0, ACCEPT(&self->b));
+	EXPECT_EQ(0, lq_connected(self->a.fd, LONG_MS));
+	HELLO(&self->a, &self->b);
+}
+
+TEST_F(conn, refused)
+{
+	struct sockaddr_storage none;
+	socklen_t len = variant->be->address(&none);
+	struct lq q;
+
+	/* no such name; of a path, no such file */
+	errno = 0;
+	EXPECT_EQ(-1, lq_sys_connect(self->a.fd, &none, len));
+	EXPECT_TRUE(errno == ECONNREFUSED || errno == ENOENT);
+	EXPECT_EQ(QP_STATE_IDLE, state(self->a.fd));
+
+	/* arguments */
+	EXPECT_ERRNO(EINVAL, lq_sys_connect(self->a.fd, &self->l.addr, 0));
+	EXPECT_ERRNO(EINVAL, lq_sys_connect(self->a.fd, &self->l.addr, 1));
+	EXPECT_ERRNO(EINVAL, lq_sys_connect(self->a.fd, &self->l.addr, -1));
+	EXPECT_ERRNO(EINVAL, lq_sys_connect(self->a.fd, &self->l.addr, 2));
+	EXPECT_ERRNO(EINVAL, lq_sys_connect(self->a.fd, &self->l.addr, 100000));
+	EXPECT_ERRNO(EFAULT, lq_sys_connect(self->a.fd, (void *)8,
+					    self->l.len));
+	EXPECT_ERRNO(EINVAL, lq_sys_connect(self->l.q.fd, &self->l.addr,
+					    self->l.len));
+
+	/* refused is not the end: the same queue pair may try again */
+	MEET();
+	HELLO(&self->a, &self->b);
+
+	/* a name that is bound, but nobody listens */
+	ASSERT_EQ(0, lq_open(&q, variant->be->domain, 0, &self->d));
+	self->d.addr = (unsigned long)&none;
+	self->d.addrlen = len;
+	lq_close(&self->b);
+	ASSERT_EQ(0, lq_open(&self->b, variant->be->domain, 0, &self->d));
+	EXPECT_ERRNO(ECONNREFUSED, lq_sys_connect(q.fd, &none, len));
+	lq_close(&q);
+	variant->be->forget(&none);
+}
+
+TEST_F(conn, other_family)
+{
+	struct sockaddr sa = { .sa_family = AF_APPLETALK };
+
+	errno = 0;
+	EXPECT_EQ(-1, lq_sys_connect(self->a.fd, &sa, sizeof(sa)));
+	EXPECT_TRUE(errno == EINVAL || errno == EAFNOSUPPORT);
+}
+
+TEST_F(conn, listener_closes)
+{
+	ASSERT_EQ(0, nonblock(self->a.fd, true));
+	EXPECT_ERRNO(EINPROGRESS, CONNECT(&self->a));
+	lq_close(&self->l.q);
+	EXPECT_EQ(POLLERR, POLLERR & qt_poll(self->a.fd, POLLOUT, LONG_MS));
+	EXPECT_EQ(ECONNREFUSED, so_error(self->a.fd));
+	EXPECT_ERRNO(ECONNREFUSED, CONNECT(&self->a));
+}
+
+/* A process that waits in connect() learns that the listener went away */
+TEST_F(conn, listener_closes_on_waiting)
+{
+	pid_t pid = fork();
+
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		lq_close(&self->l.q);
+		if (!CONNECT(&self->a))
+			_exit(1);
+		_exit(errno == ECONNREFUSED ? 0 : 2);
+	}
+	ASSERT_TRUE(becomes(self->a.fd, QP_STATE_CONNECTING));
+	lq_close(&self->l.q);
+	EXPECT_EQ(0, qt_reap(pid));
+}
+
+/* Who connected may leave before being accepted */
+TEST_F(conn, connector_closes)
+{
+	ASSERT_EQ(0, nonblock(self->a.fd, true));
+	ASSERT_EQ(0, nonblock(self->l.q.fd, true));
+	EXPECT_ERRNO(EINPROGRESS, CONNECT(&self->a));
+	lq_close(&self->a);
+
+	/* either it was never there, or it has hung up */
+	if (ACCEPT(&self->b)) {
+		EXPECT_EQ(EAGAIN, errno);
+	} else {
+		char c;
+
+		EXPECT_EQ(0, recv(self->b.fd, &c, 1, 0));
+	}
+	lq_close(&self->b);
+
+	/* the place in the backlog is free */
+	for (int i = 0; i < 10; i++) {
+		ASSERT_EQ(0, lq_open(&self->a, variant->be->domain, QP_NONBLOCK,
+				     &self->d));
+		EXPECT_ERRNO(EINPROGRESS, CONNECT(&self->a));
+		lq_close(&self->a);
+	}
+	ASSERT_EQ(0, lq_open(&self->a, variant->be->domain, 0, &self->d));
+}
+
+TEST_F(conn, backlog)
+{
+	struct lq q[5];
+
+	ASSERT_EQ(0, nonblock(self->l.q.fd, true));
+	for (int i = 0; i < 5; i++)
+		ASSERT_EQ(0, lq_open(&q[i], variant->be->domain, QP_NONBLOCK,
+				     &self->d));
+	for (int i = 0; i < 4; i++)
+		EXPECT_ERRNO(EINPROGRESS, CONNECT(&q[i]));
+	EXPECT_ERRNO(EAGAIN, CONNECT(&q[4]));
+
+	/* one leaves the queue, one enters */
+	ASSERT_EQ(0, ACCEPT(&self->b));
+	EXPECT_EQ(0, lq_connected(q[0].fd, LONG_MS));
+	HELLO(&q[0], &self->b);
+	EXPECT_ERRNO(EINPROGRESS, CONNECT(&q[4]));
+
+	/* first come, first served */
+	for (int i = 1; i < 5; i++) {
+		lq_close(&self->b);
+		ASSERT_EQ(0, ACCEPT(&self->b));
+		EXPECT_EQ(0, lq_connected(q[i].fd, LONG_MS));
+		HELLO(&q[i], &self->b);
+	}
+	for (int i = 0; i < 5; i++)
+		lq_close(&q[i]);
+}
+
+/* A full backlog holds up who can wait */
+TEST_F(conn, backlog_blocks)
+{
+	struct listener one;
+	char buf[8];
+	pid_t pid;
+
+	ASSERT_EQ(0, qt_listen(variant->be, &one, 0, 1));
+	ASSERT_EQ(0, nonblock(self->a.fd, true));
+	EXPECT_ERRNO(EINPROGRESS, lq_sys_connect(self->a.fd, &one.addr,
+						 one.len));
+	pid = connector(&one, &self->d);
+	ASSERT_LE(0, pid);
+
+	ASSERT_EQ(0, lq_accept(&self->b, one.q.fd, &self->d));
+	EXPECT_EQ(0, lq_connected(self->a.fd, LONG_MS));
+	HELLO(&self->a, &self->b);
+	lq_close(&self->b);
+	ASSERT_EQ(0, lq_accept(&self->b, one.q.fd, &self->d));
+	EXPECT_EQ(5, recv(self->b.fd, buf, sizeof(buf), 0));
+	lq_close(&self->b);
+	EXPECT_EQ(0, qt_reap(pid));
+	qt_unlisten(&one);
+}
+
+TEST_F(conn, timeouts)
+{
+	__u64 t0 = qt_now_ms();
+
+	ASSERT_EQ(0, set_timeout(self->a.fd, SO_SNDTIMEO, 100));
+	EXPECT_ERRNO(EINPROGRESS, CONNECT(&self->a));
+	EXPECT_LE(90, qt_now_ms() - t0);
+	EXPECT_EQ(QP_STATE_CONNECTING, state(self->a.fd));
+
+	/* the request waits on; an accept() finds it, the next one nothing */
+	ASSERT_EQ(0, set_timeout(self->l.q.fd, SO_RCVTIMEO, 100));
+	ASSERT_EQ(0, ACCEPT(&self->b));
+	EXPECT_EQ(0, lq_connected(self->a.fd, LONG_MS));
+	t0 = qt_now_ms();
+	EXPECT_ERRNO(EAGAIN, ACCEPT(&self->a));
+	EXPECT_LE(90, qt_now_ms() - t0);
+}
+
+/* accept(): interrupted, and restarted */
+TEST_F(conn, accept_signals)
+{
+	pid_t pid;
+
+	tick(0);
+	EXPECT_ERRNO(EINTR, ACCEPT(&self->b));
+	tick(SA_RESTART);
+	pid = fork();
+	if (!pid) {
+		usleep(200000);
+		if (CONNECT(&self->a))
+			_exit(1);
+		_exit(0);
+	}
+	EXPECT_EQ(0, ACCEPT(&self->b));
+	no_tick();
+	EXPECT_EQ(0, qt_reap(pid));
+}
+
+/* connect(): an interrupted request stays queued, and calling again joins it */
+TEST_F(conn, connect_signals)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, nonblock(self->l.q.fd, true));
+	tick(0);
+	EXPECT_ERRNO(EINTR, CONNECT(&self->a));
+	no_tick();
+	EXPECT_EQ(QP_STATE_CONNECTING, state(self->a.fd));
+	ASSERT_EQ(0, nonblock(self->a.fd, true));
+	EXPECT_ERRNO(EALREADY, CONNECT(&self->a));
+	ASSERT_EQ(0, ACCEPT(&self->b));
+	EXPECT_EQ(0, lq_connected(self->a.fd, LONG_MS));
+	HELLO(&self->a, &self->b);
+	lq_close(&self->a);
+	lq_close(&self->b);
+
+	ASSERT_EQ(0, lq_open(&self->a, variant->be->domain, 0, &self->d));
+	pid = fork();
+	if (!pid) {
+		usleep(200000);
+		_exit(ACCEPT(&self->b) ? 1 : 0);
+	}
+	tick(SA_RESTART);
+	EXPECT_EQ(0, CONNECT(&self->a));
+	no_tick();
+	EXPECT_EQ(0, qt_reap(pid));
+}
+
+/* A failed accept() loses no connection */
+TEST_F(conn, accept_refused)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct qp_desc ok = self->d;
+	const struct {
+		const char *what;
+		struct qp_desc d;
+		int err;
+	} row[] = {
+		{ "size", { .size = 4 }, EINVAL },
+		{ "type", { .size = sizeof(ok), .type = QP_UD }, EINVAL },
+		{ "type", { .size = sizeof(ok), .type = 99 }, EINVAL },
+		{ "flags", { .size = sizeof(ok), .flags = QP_LISTEN }, EINVAL },
+		{ "flags", { .size = sizeof(ok), .flags = 1U << 30 }, EINVAL },
+		{ "address", { .size = sizeof(ok), .addr = (unsigned long)&sun,
+			       .addrlen = sizeof(sun) }, EINVAL },
+		{ "backlog", { .size = sizeof(ok), .backlog = 1 }, EINVAL },
+		{ "sge", { .size = sizeof(ok), .max_sge = 17 }, EINVAL },
+		{ "entries", { .size = sizeof(ok), .rq_entries = 1U << 31 },
+		  EINVAL },
+		{ "share", { .size = sizeof(ok), .flags = QP_SHARE_CQ,
+			     .share_fd = -1 }, EBADF },
+	};
+	struct qp_desc d;
+
+	ASSERT_EQ(0, nonblock(self->l.q.fd, true));
+	ASSERT_EQ(0, nonblock(self->a.fd, true));
+	EXPECT_ERRNO(EINPROGRESS, CONNECT(&self->a));
+	for (int i = 0; i < ARRAY_SIZE(row); i++) {
+		d = row[i].d;
+		EXPECT_ERRNO_AT(row[i].err, lq_sys_accept(self->l.q.fd, &d),
+				"%s", row[i].what);
+	}
+	EXPECT_ERRNO(EFAULT, lq_sys_accept(self->l.q.fd, NULL));
+	EXPECT_ERRNO(EINVAL, lq_sys_accept(self->a.fd, &ok));
+	EXPECT_EQ(QP_STATE_CONNECTING, state(self->a.fd));
+	ASSERT_EQ(0, ACCEPT(&self->b));
+	EXPECT_EQ(0, lq_connected(self->a.fd, LONG_MS));
+	HELLO(&self->a, &self->b);
+}
+
+/* The answer of accept() cannot be written: the connection waits on */
+TEST_F(conn, accept_into_read_only)
+{
+	void *ro = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, ro);
+	memcpy(ro, &self->d, sizeof(self->d));
+	ASSERT_EQ(0, mprotect(ro, 4096, PROT_READ));
+	ASSERT_EQ(0, nonblock(self->a.fd, true));
+	ASSERT_EQ(0, nonblock(self->l.q.fd, true));
+	EXPECT_ERRNO(EINPROGRESS, CONNECT(&self->a));
+	EXPECT_ERRNO(EFAULT, lq_sys_accept(self->l.q.fd, ro));
+	ASSERT_EQ(0, ACCEPT(&self->b));
+	EXPECT_EQ(0, lq_connected(self->a.fd, LONG_MS));
+	munmap(ro, 4096);
+}
+
+/* type and protocol may be left to the listener; rings are one's own */
+TEST_F(conn, accept_defaults)
+{
+	struct qp_desc d = { .size = sizeof(d), .rq_entries = 3, .share_fd = -1 };
+
+	ASSERT_EQ(0, nonblock(self->a.fd, true));
+	EXPECT_ERRNO(EINPROGRESS, CONNECT(&self->a));
+	ASSERT_EQ(0, lq_accept(&self->b, self->l.q.fd, &d));
+	EXPECT_EQ(QP_RC, self->b.desc.type);
+	EXPECT_EQ(variant->be->protocol, self->b.desc.protocol);
+	EXPECT_EQ(0, self->b.desc.sq_entries);
+	EXPECT_EQ(4, self->b.desc.rq_entries);
+	EXPECT_EQ(4, self->b.desc.cq_entries);
+	EXPECT_EQ(0, lq_connected(self->a.fd, LONG_MS));
+}
+
+/* What is registered with the listener serves what it accepts */
+TEST_F(conn, accept_shares_memory)
+{
+	struct qt_buf lbuf, own, buf;
+	struct lq other;
+
+	ASSERT_EQ(0, qt_buf(&lbuf, self->l.q.fd, 4096, LQ_ACCESS_ALL));
+	memset(lbuf.p, 7, 4096);
+	MEET();
+	ASSERT_EQ(0, qt_buf(&buf, self->a.fd, 4096, LQ_ACCESS_ALL));
+	ASSERT_EQ(0, POST(&self->a, .op = QP_OP_READ, .flags = QP_SQE_SIGNALED,
+			  .p = buf.p, .len = 4096, .lkey = buf.mem.lkey,
+			  .raddr = (unsigned long)lbuf.p,
+			  .rkey = lbuf.mem.rkey));
+	EXPECT_CQE(&self->a, 0, QP_WC_SUCCESS, QP_OP_READ);
+	EXPECT_TRUE(qt_all(buf.p, 4096, 7));
+
+	/* SHARE_MEM: another table than the listener's */
+	ASSERT_EQ(0, lq_open(&other, variant->be->domain, 0, &self->d));
+	ASSERT_EQ(0, qt_buf(&own, other.fd, 4096, LQ_ACCESS_ALL));
+	memset(own.p, 9, 4096);
+	lq_close(&self->a);
+	lq_close(&self->b);
+	ASSERT_EQ(0, lq_open(&self->a, variant->be->domain, 0, &self->d));
+	ASSERT_EQ(0, lq_mem_reg(self->a.fd, buf.p, 4096, LQ_ACCESS_ALL,
+				&buf.mem));
+	self->d.flags = QP_SHARE_MEM;
+	self->d.share_fd = other.fd;
+	MEET();
+	ASSERT_EQ(0, POST(&self->a, .op = QP_OP_READ, .flags = QP_SQE_SIGNALED,
+			  .p = buf.p, .len = 4096, .lkey = buf.mem.lkey,
+			  .raddr = (unsigned long)own.p,
+			  .rkey = own.mem.rkey));
+	EXPECT_CQE(&self->a, 0, QP_WC_SUCCESS, QP_OP_READ);
+	EXPECT_TRUE(qt_all(buf.p, 4096, 9));
+	ASSERT_EQ(0, POST(&self->a, .op = QP_OP_READ,
+			  .p = buf.p, .len = 4096, .lkey = buf.mem.lkey,
+			  .raddr = (unsigned long)lbuf.p,
+			  .rkey = lbuf.mem.rkey));
+	EXPECT_CQE(&self->a, 0, QP_WC_REM_ACCESS_ERR, QP_OP_READ);
+	lq_close(&other);
+}
+
+TEST_F(conn, names)
+{
+	struct sockaddr_storage ss, mine;
+	socklen_t len, mylen;
+
+	lq_close(&self->a);
+	mylen = variant->be->address(&mine);
+	self->d.addr = (unsigned long)&mine;
+	self->d.addrlen = mylen;
+	ASSERT_EQ(0, lq_open(&self->a, variant->be->domain, 0, &self->d));
+	self->d.addr = 0;
+	self->d.addrlen = 0;
+
+	len = sizeof(ss);
+	EXPECT_ERRNO(ENOTCONN, getpeername(self->a.fd, (void *)&ss, &len));
+	MEET();
+
+	len = sizeof(ss);
+	memset(&ss, 0, sizeof(ss));
+	EXPECT_EQ(0, getsockname(self->l.q.fd, (void *)&ss, &len));
+	EXPECT_EQ(0, memcmp(&ss, &self->l.addr, len));
+	EXPECT_LT(2, len);
+	len = sizeof(ss);
+	EXPECT_EQ(0, getsockname(self->b.fd, (void *)&ss, &len));
+	EXPECT_EQ(0, memcmp(&ss, &self->l.addr, len));
+	EXPECT_LT(2, len);
+	len = sizeof(ss);
+	EXPECT_EQ(0, getpeername(self->a.fd, (void *)&ss, &len));
+	EXPECT_EQ(0, memcmp(&ss, &self->l.addr, len));
+	EXPECT_LT(2, len);
+	len = sizeof(ss);
+	EXPECT_EQ(0, getsockname(self->a.fd, (void *)&ss, &len));
+	EXPECT_EQ(0, memcmp(&ss, &mine, len));
+	EXPECT_LT(2, len);
+	len = sizeof(ss);
+	EXPECT_EQ(0, getpeername(self->b.fd, (void *)&ss, &len));
+	EXPECT_EQ(0, memcmp(&ss, &mine, len));
+	EXPECT_LT(2, len);
+	variant->be->forget(&mine);
+}
+
+TEST_F(conn, no_name)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	MEET();
+	EXPECT_EQ(0, getsockname(self->a.fd, (void *)&ss, &len));
+	EXPECT_EQ(sizeof(sa_family_t), len);
+	EXPECT_EQ(variant->be->domain, ss.ss_family);
+	len = sizeof(ss);
+	EXPECT_EQ(0, getpeername(self->b.fd, (void *)&ss, &len));
+	EXPECT_EQ(sizeof(sa_family_t), len);
+}
+
+TEST_F(conn, in_use)
+{
+	struct lq q;
+
+	EXPECT_ERRNO(EADDRINUSE, lq_listen(&q, variant->be->domain,
+					   &self->l.addr, self->l.len, 0, 1));
+	/* free again after close; a path must be unlinked, as unix(7) has it */
+	qt_unlisten(&self->l);
+	EXPECT_EQ(0, lq_listen(&q, variant->be->domain, &self->l.addr,
+			       self->l.len, 0, 1));
+	lq_close(&q);
+}
+
+TEST_F(conn, peercred)
+{
+	struct ucred cred = { 0 };
+	socklen_t len = sizeof(cred);
+	pid_t pid = fork();
+
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (variant->be == &be_pipe_path)
+			chmod(((struct sockaddr_un *)&self->l.addr)->sun_path,
+			      0777);
+		if (qt_become_nobody())
+			_exit(1);
+		if (CONNECT(&self->a))
+			_exit(2);
+		if (getsockopt(self->a.fd, SOL_SOCKET, SO_PEERCRED, &cred,
+			       &len))
+			_exit(3);
+		_exit(cred.uid == 0 && cred.pid == getppid() ? 0 : 4);
+	}
+	ASSERT_EQ(0, ACCEPT(&self->b));
+	ASSERT_EQ(0, getsockopt(self->b.fd, SOL_SOCKET, SO_PEERCRED, &cred,
+				&len));
+	EXPECT_EQ(pid, cred.pid);
+	EXPECT_EQ(UID_NOBODY, cred.uid);
+	EXPECT_EQ(UID_NOBODY, cred.gid);
+	EXPECT_EQ(0, qt_reap(pid));
+}
+
+/* epoll sees a connection arrive, edge after edge */
+TEST_F(conn, epoll)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	struct lq q;
+	int ep = epoll_create1(0);
+
+	ASSERT_LE(0, ep);
+	ASSERT_EQ(0, nonblock(self->a.fd, true));
+	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, self->l.q.fd, &ev));
+	EXPECT_EQ(0, epoll_wait(ep, &ev, 1, 0));
+	EXPECT_ERRNO(EINPROGRESS, CONNECT(&self->a));
+	EXPECT_EQ(1, epoll_wait(ep, &ev, 1, LONG_MS));
+	EXPECT_EQ(0, epoll_wait(ep, &ev, 1, 0));
+	ASSERT_EQ(0, lq_open(&q, variant->be->domain, QP_NONBLOCK, &self->d));
+	EXPECT_ERRNO(EINPROGRESS, CONNECT(&q));
+	EXPECT_EQ(1, epoll_wait(ep, &ev, 1, LONG_MS));
+
+	/* a connector sees that it stands */
+	ev.events = EPOLLOUT | EPOLLET;
+	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, self->a.fd, &ev));
+	ASSERT_EQ(0, ACCEPT(&self->b));
+	EXPECT_EQ(1, epoll_wait(ep, &ev, 1, LONG_MS));
+	EXPECT_EQ(EPOLLOUT, ev.events & EPOLLOUT);
+	lq_close(&q);
+	close(ep);
+}
+
+/* A completion makes readable, its consumption not */
+TEST_F(conn, poll_completion)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	int ep = epoll_create1(0);
+	struct qt_buf buf;
+	pid_t pid;
+
+	MEET();
+	ASSERT_EQ(0, qt_buf(&buf, self->b.fd, 64, QP_ACCESS_LOCAL_WRITE));
+	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, self->b.fd, &ev));
+	EXPECT_EQ(0, epoll_wait(ep, &ev, 1, 0));
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, lq_post_recv(&self->b, i, buf.p, 64,
+					  buf.mem.lkey));
+		EXPECT_EQ(0, qt_poll(self->b.fd, POLLIN, 0));
+		pid = fork();
+		if (!pid)
+			_exit(POST(&self->a, .op = QP_OP_SEND, .p = "x",
+				   .len = 1, .flags = QP_SQE_INLINE));
+		EXPECT_EQ(1, epoll_wait(ep, &ev, 1, LONG_MS));
+		EXPECT_EQ(POLLIN | POLLRDNORM,
+			  qt_poll(self->b.fd, POLLIN | POLLRDNORM, 0));
+		EXPECT_EQ(0, qt_reap(pid));
+		EXPECT_CQE(&self->b, i, QP_WC_SUCCESS, QP_OP_RECV);
+		EXPECT_EQ(0, qt_poll(self->b.fd, POLLIN, 0));
+	}
+	close(ep);
+}
+
+/* Writable while there is room for a send */
+TEST_F(conn, poll_room)
+{
+	int n;
+
+	MEET();
+	EXPECT_EQ(POLLOUT, POLLOUT & qt_poll(self->a.fd, POLLOUT, 0));
+	for (n = 0; n < 8; n++)
+		ASSERT_EQ(0, POST(&self->a, .op = QP_OP_SEND));
+	EXPECT_ERRNO(EAGAIN, POST(&self->a, .op = QP_OP_SEND));
+	EXPECT_EQ(0, POLLOUT & qt_poll(self->a.fd, POLLOUT, 0));
+	ASSERT_EQ(0, lq_post_recv(&self->b, 0, NULL, 0, 0));
+	EXPECT_EQ(POLLOUT, POLLOUT & qt_poll(self->a.fd, POLLOUT, LONG_MS));
+	EXPECT_EQ(0, POST(&self->a, .op = QP_OP_SEND));
+}
+
+#define GONE	(POLLIN | POLLHUP | POLLRDHUP)
+
+TEST_F(conn, peer_closes)
+{
+	char c;
+
+	MEET();
+	lq_close(&self->b);
+	EXPECT_EQ(GONE, GONE & qt_poll(self->a.fd, GONE, LONG_MS));
+	EXPECT_EQ(QP_STATE_ERROR, state(self->a.fd));
+	EXPECT_EQ(0, recv(self->a.fd, &c, 1, 0));
+	EXPECT_ERRNO(EPIPE, send(self->a.fd, "x", 1, MSG_NOSIGNAL));
+
+	/* work is accepted, and flushed */
+	ASSERT_EQ(0, POST(&self->a, .op = QP_OP_SEND, .id = 5));
+	EXPECT_CQE(&self->a, 5, QP_WC_WR_FLUSH_ERR, QP_OP_SEND);
+
+	/* waiting in vain ends at once */
+	EXPECT_EQ(0, lq_enter(&self->a, 0, 1, -1));
+
+	/* a queue pair lives once */
+	errno = 0;
+	EXPECT_EQ(-1, CONNECT(&self->a));
+	EXPECT_EQ(ESHUTDOWN, errno);
+}
+
+TEST_F(conn, peer_dies)
+{
+	int go[2];
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(go));
+	pid = fork();
+	if (!pid) {
+		if (CONNECT(&self->a))
+			_exit(1);
+		qt_signal(go);
+		pause();
+	}
+	lq_close(&self->a);
+	ASSERT_EQ(0, ACCEPT(&self->b));
+	ASSERT_EQ(0, qt_await(go));
+	ASSERT_EQ(0, lq_post_recv(&self->b, 9, NULL, 0, 0));
+	kill(pid, SIGKILL);
+	EXPECT_EQ(128 + SIGKILL, qt_reap(pid));
+	EXPECT_EQ(GONE, GONE & qt_poll(self->b.fd, GONE, LONG_MS));
+	EXPECT_CQE(&self->b, 9, QP_WC_WR_FLUSH_ERR, QP_OP_RECV);
+}
+
+TEST_F(conn, shutdown_write)
+{
+	char buf[8];
+
+	MEET();
+	ASSERT_EQ(3, send(self->a.fd, "abc", 3, 0));
+	ASSERT_EQ(0, shutdown(self->a.fd, SHUT_WR));
+	EXPECT_ERRNO(EPIPE, POST(&self->a, .op = QP_OP_SEND));
+	EXPECT_ERRNO(EPIPE, send(self->a.fd, "x", 1, MSG_NOSIGNAL));
+
+	/* what was queued comes before the end */
+	EXPECT_EQ(0, qt_poll(self->b.fd, POLLRDHUP, 0));
+	EXPECT_EQ(3, recv(self->b.fd, buf, sizeof(buf), 0));
+	EXPECT_EQ(POLLRDHUP, (POLLRDHUP | POLLHUP) &
+		  qt_poll(self->b.fd, POLLRDHUP, LONG_MS));
+	EXPECT_EQ(0, recv(self->b.fd, buf, sizeof(buf), 0));
+	EXPECT_EQ(0, recv(self->b.fd, buf, sizeof(buf), 0));
+
+	/* the other half works on */
+	EXPECT_EQ(QP_STATE_RTS, state(self->a.fd));
+	HELLO(&self->b, &self->a);
+	ASSERT_EQ(0, lq_post_recv(&self->a, 1, NULL, 0, 0));
+	ASSERT_EQ(0, POST(&self->b, .op = QP_OP_SEND, .id = 2,
+			  .flags = QP_SQE_SIGNALED));
+	EXPECT_CQE(&self->a, 1, QP_WC_SUCCESS, QP_OP_RECV);
+	EXPECT_CQE(&self->b, 2, QP_WC_SUCCESS, QP_OP_SEND);
+
+	/* both halves down: disconnected */
+	ASSERT_EQ(0, shutdown(self->b.fd, SHUT_WR));
+	EXPECT_EQ(0, recv(self->a.fd, buf, sizeof(buf), 0));
+}
+
+TEST_F(conn, shutdown_read)
+{
+	MEET();
+	ASSERT_EQ(0, shutdown(self->b.fd, SHUT_RD));
+	ASSERT_EQ(0, POST(&self->a, .op = QP_OP_SEND, .id = 3));
+	EXPECT_CQE(&self->a, 3, QP_WC_REM_OP_ERR, QP_OP_SEND);
+}
+
+/* A send that waits for a receive fails when the peer shuts down reading */
+TEST_F(conn, shutdown_read_on_waiting)
+{
+	MEET();
+	ASSERT_EQ(0, POST(&self->a, .op = QP_OP_SEND, .id = 3));
+	EXPECT_NO_CQE(&self->a);
+	ASSERT_EQ(0, shutdown(self->b.fd, SHUT_RD));
+	EXPECT_CQE(&self->a, 3, QP_WC_REM_OP_ERR, QP_OP_SEND);
+}
+
+TEST_F(conn, disconnect)
+{
+	char c;
+
+	MEET();
+	ASSERT_EQ(0, lq_post_recv(&self->a, 1, NULL, 0, 0));
+	ASSERT_EQ(0, lq_post_recv(&self->b, 2, NULL, 0, 0));
+	ASSERT_EQ(0, shutdown(self->a.fd, SHUT_RDWR));
+	EXPECT_EQ(GONE, GONE & qt_poll(self->a.fd, GONE, LONG_MS));
+	EXPECT_EQ(GONE, GONE & qt_poll(self->b.fd, GONE, LONG_MS));
+	EXPECT_EQ(QP_STATE_ERROR, state(self->a.fd));
+	EXPECT_EQ(QP_STATE_ERROR, state(self->b.fd));
+	EXPECT_CQE(&self->a, 1, QP_WC_WR_FLUSH_ERR, QP_OP_RECV);
+	EXPECT_CQE(&self->b, 2, QP_WC_WR_FLUSH_ERR, QP_OP_RECV);
+	EXPECT_EQ(0, recv(self->a.fd, &c, 1, 0));
+	EXPECT_EQ(0, recv(self->b.fd, &c, 1, 0));
+}
+
+TEST_F(conn, shutdown_refused)
+{
+	EXPECT_ERRNO(ENOTCONN, shutdown(self->a.fd, SHUT_WR));
+	MEET();
+	EXPECT_ERRNO(EINVAL, shutdown(self->a.fd, 77));
+	HELLO(&self->a, &self->b);
+}
+
+/* shutdown() or close() wakes who sleeps */
+TEST_F(conn, disconnect_wakes)
+{
+	pid_t pid;
+	int go[2];
+
+	ASSERT_EQ(0, pipe(go));
+	MEET();
+	for (int i = 0; i < 2; i++) {
+		pid = fork();
+		if (!pid) {
+			char c;
+
+			lq_close(&self->b);
+			qt_signal(go);
+			if (i)
+				_exit(recv(self->a.fd, &c, 1, 0));
+			_exit(lq_enter(&self->a, 0, 1, -1));
+		}
+		ASSERT_EQ(0, qt_await(go));
+		usleep(20000);
+		if (i)
+			lq_close(&self->b);
+		else
+			shutdown(self->b.fd, SHUT_RDWR);
+		EXPECT_EQ(0, qt_reap(pid));
+
+		lq_close(&self->a);
+		lq_close(&self->b);
+		ASSERT_EQ(0, lq_open(&self->a, variant->be->domain, 0,
+				     &self->d));
+		MEET();
+	}
+}
+
+/* No queue pair reaches into another network namespace by a kernel name */
+TEST(netns)
+{
+	struct qp_desc d = lq_desc(1, 1, 0);
+	struct sockaddr_storage ss;
+	struct listener l, inner;
+	struct lq a;
+
+	ASSERT_EQ(0, qt_listen(&be_pipe, &l, 0, 1));
+	ASSERT_EQ(0, unshare(CLONE_NEWNET));
+	ASSERT_EQ(0, lq_open(&a, AF_UNIX, QP_NONBLOCK, &d));
+	EXPECT_ERRNO(ECONNREFUSED, lq_sys_connect(a.fd, &l.addr, l.len));
+
+	/* so the name is free here */
+	ss = l.addr;
+	ASSERT_EQ(0, lq_listen(&inner.q, AF_UNIX, &ss, l.len, 0, 1));
+	EXPECT_ERRNO(EINPROGRESS, lq_sys_connect(a.fd, &l.addr, l.len));
+	EXPECT_EQ(POLLIN, qt_poll(inner.q.fd, POLLIN, LONG_MS));
+	EXPECT_EQ(0, qt_poll(l.q.fd, POLLIN, 0));
+
+	/* nor are memory and CQ shared across */
+	d.share_fd = l.q.fd;
+	d.cq_entries = 0;
+	EXPECT_ERRNO(EXDEV, lq_sys_queue_pair(AF_UNIX, QP_SHARE_CQ, &d));
+	EXPECT_ERRNO(EXDEV, lq_sys_queue_pair(AF_UNIX, QP_SHARE_MEM, &d));
+	lq_close(&inner.q);
+	lq_close(&a);
+	qt_unlisten(&l);
+}
+
+/* A path is as good as its permissions */
+TEST(path_permissions)
+{
+	struct qp_desc d = lq_desc(1, 1, 0);
+	struct sockaddr_un *sun;
+	struct listener l;
+	struct stat st;
+	struct lq q;
+	pid_t pid;
+
+	ASSERT_EQ(0, qt_listen(&be_pipe_path, &l, 0, 1));
+	sun = (void *)&l.addr;
+	ASSERT_EQ(0, stat(sun->sun_path, &st));
+	EXPECT_TRUE(S_ISSOCK(st.st_mode));
+	ASSERT_EQ(0, chmod(sun->sun_path, 0755));
+	pid = fork();
+	if (!pid) {
+		if (qt_become_nobody() || lq_open(&q, AF_UNIX, QP_NONBLOCK, &d))
+			_exit(1);
+		if (!lq_sys_connect(q.fd, &l.addr, l.len) || errno != EACCES)
+			_exit(2);
+		if (chdir("/proc/self") || lq_listen_un(&q, "name", 0, 1) != -1)
+			_exit(3);
+		_exit(0);
+	}
+	EXPECT_EQ(0, qt_reap(pid));
+
+	ASSERT_EQ(0, chmod(sun->sun_path, 0777));
+	pid = fork();
+	if (!pid) {
+		if (qt_become_nobody() || lq_open(&q, AF_UNIX, QP_NONBLOCK, &d))
+			_exit(1);
+		if (!lq_sys_connect(q.fd, &l.addr, l.len) ||
+		    errno != EINPROGRESS)
+			_exit(2);
+		_exit(0);
+	}
+	EXPECT_EQ(0, qt_reap(pid));
+
+	/* not unlinked on close, and nobody listens on what is left */
+	lq_close(&l.q);
+	EXPECT_EQ(0, stat(sun->sun_path, &st));
+	ASSERT_EQ(0, lq_open(&q, AF_UNIX, 0, &d));
+	EXPECT_ERRNO(ECONNREFUSED, lq_sys_connect(q.fd, &l.addr, l.len));
+	lq_close(&q);
+	unlink(sun->sun_path);
+}
+
+TEST(path_errors)
+{
+	struct qp_desc d = lq_desc(1, 1, 0);
+	struct lq q;
+
+	EXPECT_ERRNO(ENOENT, lq_listen_un(&q, "/no/such/folder/x", 0, 1));
+	EXPECT_ERRNO(EADDRINUSE, lq_listen_un(&q, "/tmp", 0, 1));
+	ASSERT_EQ(0, lq_open(&q, AF_UNIX, 0, &d));
+	EXPECT_ERRNO(ENOENT, lq_connect_un(&q, "/no/such/folder/x"));
+	EXPECT_ERRNO(ECONNREFUSED, lq_connect_un(&q, "/tmp"));
+	lq_close(&q);
+}
+
+/* unix(7) and queue pairs do not take each other for their own */
+TEST(unix_sockets_are_others)
+{
+	struct qp_desc d = lq_desc(1, 1, 0);
+	struct sockaddr_un sun;
+	struct listener l;
+	struct lq q;
+	socklen_t len;
+	int fd;
+
+	ASSERT_EQ(0, qt_listen(&be_pipe_path, &l, 0, 1));
+	fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+	EXPECT_ERRNO(ECONNREFUSED, connect(fd, (void *)&l.addr, l.len));
+	qt_unlisten(&l);
+
+	len = lq_addr_un(&sun, "/tmp/qp-test-unix");
+	ASSERT_EQ(0, bind(fd, (void *)&sun, len));
+	ASSERT_EQ(0, listen(fd, 1));
+	ASSERT_EQ(0, lq_open(&q, AF_UNIX, 0, &d));
+	EXPECT_ERRNO(ECONNREFUSED, lq_sys_connect(q.fd, &sun, len));
+	lq_close(&q);
+	close(fd);
+	unlink(sun.sun_path);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Who pays for registered memory, how much, and when it is paid back */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "kselftest_harness.h"
+#include "qp_test.h"
+
+#define PAGE	4096
+#define LIMIT	(64 * PAGE)
+
+FIXTURE(mem)
+{
+	struct lq q;
+	unsigned char *p;
+	struct qp_mem mem;
+	long pins;
+};
+
+QP_VARIANTS(mem);
+
+FIXTURE_SETUP(mem)
+{
+	struct qp_desc d = lq_desc(4, 4, 0);
+
+	self->pins = qt_pins();
+	ASSERT_EQ(0, lq_open(&self->q, variant->be->domain, 0, &d));
+	self->p = mmap(NULL, 4 * LIMIT, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->p);
+}
+
+FIXTURE_TEARDOWN(mem)
+{
+	lq_close(&self->q);
+	munmap(self->p, 4 * LIMIT);
+	EXPECT_EQ(self->pins, qt_pins());
+}
+
+static int become_limited_nobody(void)
+{
+	struct rlimit lim = { LIMIT, LIMIT };
+
+	return setrlimit(RLIMIT_MEMLOCK, &lim) || qt_become_nobody();
+}
+
+TEST_F(mem, pinned_pages_are_seen)
+{
+	struct qp_mem one;
+
+	EXPECT_EQ(0, qt_pinned_kb());
+	ASSERT_EQ(0, lq_mem_reg(self->q.fd, self->p, LIMIT, LQ_ACCESS_ALL,
+				&self->mem));
+	EXPECT_EQ(LIMIT / 1024, qt_pinned_kb());
+	EXPECT_EQ(self->pins + LIMIT / PAGE, qt_pins());
+
+	/* two bytes on a border are two pages */
+	ASSERT_EQ(0, lq_mem_reg(self->q.fd, self->p + PAGE - 1, 2, 0, &one));
+	EXPECT_EQ((LIMIT + 2 * PAGE) / 1024, qt_pinned_kb());
+	EXPECT_EQ(0, lq_mem_dereg(self->q.fd, self->mem.lkey));
+	EXPECT_EQ(2 * PAGE / 1024, qt_pinned_kb());
+	lq_close(&self->q);
+	EXPECT_EQ(0, qt_pinned_kb());
+}
+
+TEST_F(mem, limit)
+{
+	struct qp_mem more;
+
+	ASSERT_EQ(0, become_limited_nobody());
+	EXPECT_ERRNO(ENOMEM, lq_mem_reg(self->q.fd, self->p, LIMIT + 1, 0,
+					&self->mem));
+	EXPECT_EQ(0, qt_pinned_kb());
+	ASSERT_EQ(0, lq_mem_reg(self->q.fd, self->p, LIMIT, 0, &self->mem));
+	EXPECT_ERRNO(ENOMEM, lq_mem_reg(self->q.fd, self->p, 1, 0, &more));
+	EXPECT_EQ(0, lq_mem_dereg(self->q.fd, self->mem.lkey));
+
+	/* piece by piece */
+	for (int i = 0; i < LIMIT / PAGE; i++)
+		ASSERT_EQ(0, lq_mem_reg(self->q.fd, self->p + i * PAGE, PAGE,
+					0, &self->mem));
+	EXPECT_ERRNO(ENOMEM, lq_mem_reg(self->q.fd, self->p, 1, 0, &more));
+	EXPECT_EQ(LIMIT / 1024, qt_pinned_kb());
+}
+
+/* The limit is the user's, whatever process and queue pair it is used for */
+TEST_F(mem, limit_of_user)
+{
+	int go[2], back[2];
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(go));
+	ASSERT_EQ(0, pipe(back));
+	ASSERT_EQ(0, become_limited_nobody());
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		struct qp_desc d = lq_desc(4, 4, 0);
+		struct lq q;
+
+		if (lq_open(&q, variant->be->domain, 0, &d) ||
+		    lq_mem_reg(q.fd, self->p, LIMIT - PAGE, 0, &self->mem))
+			_exit(1);
+		qt_signal(go);
+		qt_await(back);
+		pause();
+	}
+	ASSERT_EQ(0, qt_await(go));
+	EXPECT_ERRNO(ENOMEM, lq_mem_reg(self->q.fd, self->p, 2 * PAGE, 0,
+					&self->mem));
+	EXPECT_EQ(0, lq_mem_reg(self->q.fd, self->p, PAGE, 0, &self->mem));
+
+	/* who dies pays back */
+	kill(pid, SIGKILL);
+	EXPECT_EQ(128 + SIGKILL, qt_reap(pid));
+	EXPECT_EQ(0, lq_mem_reg(self->q.fd, self->p, LIMIT - PAGE, 0,
+				&self->mem));
+}
+
+TEST_F(mem, no_limit_for_root)
+{
+	struct rlimit lim = { PAGE, PAGE };
+
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &lim));
+	EXPECT_EQ(0, lq_mem_reg(self->q.fd, self->p, LIMIT, 0, &self->mem));
+}
+
+/* Nothing is charged for what failed half way */
+TEST_F(mem, failure_is_free)
+{
+	ASSERT_EQ(0, munmap(self->p + LIMIT - PAGE, PAGE));
+	ASSERT_EQ(0, become_limited_nobody());
+	for (int i = 0; i < 100; i++)
+		EXPECT_ERRNO(EFAULT, lq_mem_reg(self->q.fd, self->p, LIMIT, 0,
+						&self->mem));
+	EXPECT_EQ(0, qt_pinned_kb());
+	EXPECT_EQ(self->pins, qt_pins());
+	EXPECT_EQ(0, lq_mem_reg(self->q.fd, self->p + LIMIT, LIMIT, 0,
+				&self->mem));
+}
+
+/* The answer of a registration cannot be written: it is undone */
+TEST_F(mem, answer_is_not_written)
+{
+	struct qp_mem *ro = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct qp_info info;
+
+	ASSERT_NE(MAP_FAILED, ro);
+	*ro = (struct qp_mem){ .addr = (unsigned long)self->p, .length = LIMIT };
+	ASSERT_EQ(0, mprotect(ro, PAGE, PROT_READ));
+	EXPECT_ERRNO(EFAULT, lq_sys_setopt(self->q.fd, QP_MEM_REG, ro,
+					   sizeof(*ro)));
+	EXPECT_EQ(0, qt_pinned_kb());
+	ASSERT_EQ(0, lq_info(self->q.fd, &info));
+	EXPECT_EQ(0, info.mem_regions);
+	munmap(ro, PAGE);
+}
+
+/* Invalidation by a work request pays back, too */
+TEST_F(mem, invalidation)
+{
+	struct qp_desc d = lq_desc(4, 4, 0);
+	struct qp_mem m[2];
+	struct lq a, b;
+
+	ASSERT_EQ(0, become_limited_nobody());
+	ASSERT_EQ(0, qt_pair(variant->be, &a, &b, 0, &d));
+	for (int i = 0; i < 10; i++) {
+		ASSERT_EQ(0, lq_mem_reg(a.fd, self->p, LIMIT / 2,
+					LQ_ACCESS_ALL, &m[0]));
+		ASSERT_EQ(0, lq_mem_reg(b.fd, self->p, LIMIT / 2,
+					LQ_ACCESS_ALL, &m[1]));
+		ASSERT_EQ(0, lq_post_recv(&b, i, NULL, 0, 0));
+		ASSERT_EQ(0, QUEUE(&a, .op = QP_OP_SEND_INV,
+				   .imm = m[1].rkey));
+		ASSERT_EQ(0, QUEUE(&a, .op = QP_OP_LOCAL_INV,
+				   .flags = QP_SQE_SIGNALED, .imm = m[0].lkey));
+		ASSERT_EQ(2, lq_enter(&a, 2, 1, LONG_MS));
+		EXPECT_CQE(&a, 0, QP_WC_SUCCESS, QP_OP_LOCAL_INV);
+		EXPECT_CQE(&b, i, QP_WC_SUCCESS, QP_OP_RECV);
+	}
+	EXPECT_EQ(0, qt_pinned_kb());
+	lq_close(&a);
+	lq_close(&b);
+}
+
+/* Memory stays pinned while another process holds the queue pair */
+TEST_F(mem, queue_pair_outlives_process)
+{
+	struct qp_desc d = lq_desc(4, 4, 0);
+	struct listener l;
+	struct qt_buf dst;
+	struct qp_mem *src;
+	struct lq a, b;
+	pid_t pid;
+
+	src = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, src);
+	ASSERT_EQ(0, qt_listen(variant->be, &l, 0, 1));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		/* a child leaves its memory with the parent's listener */
+		memset(self->p, 0x42, PAGE);
+		_exit(lq_mem_reg(l.q.fd, self->p, PAGE, QP_ACCESS_REMOTE_READ,
+				 src) ? 1 : 0);
+	}
+	ASSERT_EQ(0, qt_reap(pid));
+	EXPECT_EQ(0, qt_pinned_kb());
+	EXPECT_EQ(self->pins + 1, qt_pins());
+
+	ASSERT_EQ(0, lq_open(&a, variant->be->domain, QP_NONBLOCK, &d));
+	EXPECT_ERRNO(EINPROGRESS, lq_sys_connect(a.fd, &l.addr, l.len));
+	ASSERT_EQ(0, lq_accept(&b, l.q.fd, &d));
+	ASSERT_EQ(0, qt_buf(&dst, a.fd, PAGE, QP_ACCESS_LOCAL_WRITE));
+	ASSERT_EQ(0, POST(&a, .op = QP_OP_READ, .flags = QP_SQE_SIGNALED,
+			  .p = dst.p, .len = PAGE, .lkey = dst.mem.lkey,
+			  .raddr = src->addr, .rkey = src->rkey));
+	EXPECT_CQE(&a, 0, QP_WC_SUCCESS, QP_OP_READ);
+	EXPECT_TRUE(qt_all(dst.p, PAGE, 0x42));
+	lq_close(&a);
+	lq_close(&b);
+	qt_unlisten(&l);
+	qt_unbuf(&dst);
+}
+
+static long read_number(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	long n = -1;
+
+	if (f) {
+		if (fscanf(f, "%ld", &n) != 1)
+			n = -1;
+		fclose(f);
+	}
+	return n;
+}
+
+static int write_file(const char *path, const char *s)
+{
+	int fd = open(path, O_WRONLY);
+	int ok = fd >= 0 && write(fd, s, strlen(s)) == (ssize_t)strlen(s);
+
+	close(fd);
+	return ok ? 0 : -1;
+}
+
+#define CGROUP	"/tmp/qp-cgroup"
+#define GROUP	CGROUP "/qp-test"
+
+/* Rings are memory of the memory cgroup of who makes them */
+TEST_F(mem, memory_cgroup)
+{
+	struct qp_desc d = lq_desc(QP_MAX_ENTRIES, QP_MAX_ENTRIES, 0);
+	size_t bytes;
+	long before;
+	struct lq q;
+	pid_t pid;
+
+	mkdir(CGROUP, 0700);
+	if (mount("none", CGROUP, "cgroup2", 0, NULL))
+		SKIP(return, "no cgroup2: %s", strerror(errno));
+	if (write_file(CGROUP "/cgroup.subtree_control", "+memory") ||
+	    (mkdir(GROUP, 0700) && errno != EEXIST)) {
+		umount(CGROUP);
+		SKIP(return, "no memory cgroups in this kernel");
+	}
+	pid = fork();
+	if (!pid) {
+		if (write_file(GROUP "/cgroup.procs", "0"))
+			_exit(1);
+		before = read_number(GROUP "/memory.current");
+		if (lq_open(&q, variant->be->domain, 0, &d))
+			_exit(2);
+		bytes = q.sq.len + q.rq.len + q.cq.len;
+		if (read_number(GROUP "/memory.current") < before + (long)bytes)
+			_exit(3);
+		lq_close(&q);
+		if (read_number(GROUP "/memory.current") >
+		    before + (long)bytes / 2)
+			_exit(4);
+		_exit(0);
+	}
+	EXPECT_EQ(0, qt_reap(pid));
+	rmdir(GROUP);
+	umount(CGROUP);
+}
+
+/* What one queue pair leaves behind would add up */
+TEST_F_TIMEOUT(mem, many, 120)
+{
+	struct qp_desc d = lq_desc(64, 64, 0);
+	struct lq a, b;
+
+	ASSERT_EQ(0, become_limited_nobody());
+	for (int i = 0; i < 300; i++) {
+		ASSERT_EQ(0, qt_pair(variant->be, &a, &b, 0, &d));
+		ASSERT_EQ(0, lq_mem_reg(a.fd, self->p, LIMIT / 2, 0,
+					&self->mem));
+		ASSERT_EQ(0, lq_mem_reg(b.fd, self->p, LIMIT / 2, 0,
+					&self->mem));
+		if (i % 2)
+			lq_close(&a);
+		lq_close(&b);
+		lq_close(&a);
+	}
+	EXPECT_EQ(0, qt_pinned_kb());
+	EXPECT_EQ(1, qt_proc_lines());
+}
+
+TEST_HARNESS_MAIN

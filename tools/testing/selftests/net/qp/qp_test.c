@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <grp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "qp_test.h"
+
+static socklen_t un_address(struct sockaddr_storage *ss, const char *prefix)
+{
+	static unsigned int count;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s-%d-%u", prefix, getpid(), count++);
+	return lq_addr_un((struct sockaddr_un *)ss, name);
+}
+
+static socklen_t abstract_address(struct sockaddr_storage *ss)
+{
+	return un_address(ss, "@qp-test");
+}
+
+static void abstract_forget(const struct sockaddr_storage *ss)
+{
+}
+
+static socklen_t path_address(struct sockaddr_storage *ss)
+{
+	return un_address(ss, "/tmp/qp-test");
+}
+
+static void path_forget(const struct sockaddr_storage *ss)
+{
+	unlink(((const struct sockaddr_un *)ss)->sun_path);
+}
+
+const struct backend be_pipe = {
+	.domain = AF_UNIX,
+	.protocol = QP_PROTO_PIPE,
+	.address = abstract_address,
+	.forget = abstract_forget,
+};
+
+const struct backend be_pipe_path = {
+	.domain = AF_UNIX,
+	.protocol = QP_PROTO_PIPE,
+	.address = path_address,
+	.forget = path_forget,
+};
+
+int qt_listen(const struct backend *be, struct listener *l, unsigned int flags,
+	      __u32 backlog)
+{
+	l->be = be;
+	l->len = be->address(&l->addr);
+	return lq_listen(&l->q, be->domain, &l->addr, l->len, flags, backlog);
+}
+
+void qt_unlisten(struct listener *l)
+{
+	lq_close(&l->q);
+	l->be->forget(&l->addr);
+}
+
+int qt_pair(const struct backend *be, struct lq *a, struct lq *b,
+	    unsigned int flags, const struct qp_desc *desc)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = be->address(&ss);
+	int err, ret;
+
+	ret = lq_pair(a, b, be->domain, &ss, len, flags, desc);
+	err = errno;
+	be->forget(&ss);
+	errno = err;
+	return ret;
+}
+
+int qt_buf(struct qt_buf *b, int fd, size_t len, __u32 access)
+{
+	b->len = len;
+	b->p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (b->p == MAP_FAILED)
+		return -1;
+	return lq_mem_reg(fd, b->p, len, access, &b->mem);
+}
+
+void qt_unbuf(struct qt_buf *b)
+{
+	if (b->p)
+		munmap(b->p, b->len);
+	b->p = NULL;
+}
+
+static unsigned char byte_at(size_t i, __u32 seed)
+{
+	return (i * 2654435761u + seed * 40503u) >> 11;
+}
+
+void qt_fill(void *p, size_t len, __u32 seed)
+{
+	unsigned char *c = p;
+
+	for (size_t i = 0; i < len; i++)
+		c[i] = byte_at(i, seed);
+}
+
+ssize_t qt_differ(const void *p, size_t len, __u32 seed)
+{
+	const unsigned char *c = p;
+
+	for (size_t i = 0; i < len; i++)
+		if (c[i] != byte_at(i, seed))
+			return i;
+	return -1;
+}
+
+bool qt_all(const void *p, size_t len, unsigned char byte)
+{
+	const unsigned char *c = p;
+
+	return !len || (c[0] == byte && !memcmp(c, c + 1, len - 1));
+}
+
+int qt_queue(struct lq *q, const struct qt_wr *wr)
+{
+	struct qp_sqe *sqe = lq_sqe(q, wr->op, wr->flags, wr->id);
+
+	if (!sqe)
+		return -1;
+	if (wr->flags & QP_SQE_INLINE)
+		lq_sqe_inline(sqe, wr->p, wr->len);
+	else if (wr->p)
+		lq_sqe_sge(sqe, wr->p, wr->len, wr->lkey);
+	lq_sqe_remote(sqe, wr->raddr, wr->rkey);
+	sqe->imm_data = wr->imm;
+	sqe->compare_add = wr->compare_add;
+	sqe->swap = wr->swap;
+	lq_submit(&q->sq);
+	return 0;
+}
+
+int qt_post(struct lq *q, const struct qt_wr *wr)
+{
+	if (qt_queue(q, wr))
+		return -1;
+	if (lq_enter(q, 1, 0, 0) == 1)
+		return 0;
+	lq_store(q->sq.tail, *q->sq.tail - 1);
+	return -1;
+}
+
+int qt_poll(int fd, short events, int timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	return poll(&p, 1, timeout_ms) < 0 ? -1 : p.revents;
+}
+
+int qt_reap(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid)
+		return -1;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
+				     WEXITSTATUS(status);
+}
+
+void qt_signal(int pipefd[2])
+{
+	if (write(pipefd[1], "!", 1) != 1)
+		abort();
+}
+
+int qt_await(int pipefd[2])
+{
+	char c;
+
+	if (!qt_poll(pipefd[0], POLLIN, LONG_MS))
+		return -1;
+	return read(pipefd[0], &c, 1) == 1 ? 0 : -1;
+}
+
+int qt_become_nobody(void)
+{
+	if (setgroups(0, NULL) ||
+	    setresgid(UID_NOBODY, UID_NOBODY, UID_NOBODY) ||
+	    setresuid(UID_NOBODY, UID_NOBODY, 0))
+		return -1;
+	/* or /proc/self belongs to root */
+	return prctl(PR_SET_DUMPABLE, 1);
+}
+
+long qt_status_kb(const char *field)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	size_t n = strlen(field);
+	char line[256];
+	long kb = -1;
+
+	if (!f)
+		return -1;
+	while (kb < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, field, n) && line[n] == ':')
+			kb = atol(line + n + 1);
+	fclose(f);
+	return kb;
+}
+
+static FILE *open_sysctl(const char *name, const char *mode)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/proc/sys/%s", name);
+	return fopen(path, mode);
+}
+
+int qt_sysctl_read(const char *name, long *val)
+{
+	FILE *f = open_sysctl(name, "r");
+	int n;
+
+	if (!f)
+		return -1;
+	n = fscanf(f, "%ld", val);
+	fclose(f);
+	return n == 1 ? 0 : -1;
+}
+
+int qt_sysctl_write(const char *name, long val)
+{
+	FILE *f = open_sysctl(name, "w");
+
+	if (!f)
+		return -1;
+	fprintf(f, "%ld\n", val);
+	return fclose(f) ? -1 : 0;
+}
+
+long qt_pins(void)
+{
+	uid_t uid = geteuid();
+	char line[256];
+	long pins = 0, n;
+	FILE *f;
+
+	/* have all processors' counts added up, which is for root to ask */
+	if (uid)
+		seteuid(0);
+	qt_sysctl_write("vm/stat_refresh", 1);
+	if (uid)
+		seteuid(uid);
+
+	f = fopen("/proc/vmstat", "r");
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "nr_foll_pin_acquired %ld", &n) == 1)
+			pins += n;
+		else if (sscanf(line, "nr_foll_pin_released %ld", &n) == 1)
+			pins -= n;
+	}
+	fclose(f);
+	return pins;
+}
+
+int qt_proc_lines(void)
+{
+	FILE *f = fopen("/proc/self/net/qp", "r");
+	int lines = -1, c;
+
+	if (!f)
+		return -1;
+	while ((c = getc(f)) != EOF)
+		lines += c == '\n';
+	fclose(f);
+	return lines;
+}
+
+bool qt_debug_kernel(void)
+{
+	return !access("/proc/self/fail-nth", F_OK) ||
+	       !access("/sys/kernel/debug/kmemleak", F_OK);
+}
+
+__u64 qt_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}
+
+__u64 qt_env(const char *name, __u64 fallback)
+{
+	const char *s = getenv(name);
+
+	return s ? strtoull(s, NULL, 0) : fallback;
+}
