@@ -228,6 +228,7 @@ static inline struct qp_sock *qp_sk(const struct sock *sk)
 /* enum qp_state lives in sk_state, under the names that sock_diag knows */
 static inline enum qp_state qp_state(const struct qp_sock *qp)
 {
+	/* Pairs with qp_set_state() */
 	switch (smp_load_acquire(&qp->sk.sk_state)) {
 	case TCP_LISTEN:
 		return QP_STATE_LISTEN;

@@ -33,6 +33,7 @@ static const u8 qp_sk_states[] = {
  */
 void qp_set_state(struct qp_sock *qp, enum qp_state state)
 {
+	/* Pairs with qp_state() */
 	smp_store_release(&qp->sk.sk_state, qp_sk_states[state]);
 }
 EXPORT_SYMBOL_GPL(qp_set_state);
@@ -67,11 +68,14 @@ EXPORT_SYMBOL_GPL(qp_wake);
  */
 void qp_hangup(struct qp_sock *qp)
 {
+	__poll_t events = EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM |
+			  EPOLLHUP | EPOLLRDHUP | EPOLLERR;
+
 	WRITE_ONCE(qp->sk.sk_shutdown, SHUTDOWN_MASK);
 	qp_set_state(qp, QP_STATE_ERROR);
 	if (qp->cq)
-		qp_cq_wake(qp->cq, EPOLLHUP);
-	qp_wake(qp, EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLRDHUP | EPOLLERR);
+		qp_cq_wake(qp->cq, events);
+	qp_wake(qp, events);
 }
 EXPORT_SYMBOL_GPL(qp_hangup);
 

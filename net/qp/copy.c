@@ -128,6 +128,8 @@ EXPORT_SYMBOL_GPL(qp_cursor_put);
 /**
  * qp_cursor_valid() - is all its memory still registered?
  * @c: the cursor
+ *
+ * Return: false if the access has to end.
  */
 bool qp_cursor_valid(const struct qp_cursor *c)
 {

@@ -79,8 +79,8 @@ void qp_cq_post(struct qp_cq *cq, const struct qp_cqe *cqe)
 	spin_lock_bh(&cq->lock);
 	memcpy(qp_ring_entry(&cq->ring, cq->tail), cqe, sizeof(*cqe));
 	WRITE_ONCE(cq->reserved, cq->reserved - 1);
-	/* User space sees it before whoever acts on qp_cq_ready() */
 	qp_ring_produced(&cq->ring, cq->tail + 1);
+	/* User space sees it before whoever acts on qp_cq_ready() */
 	smp_store_release(&cq->tail, cq->tail + 1);
 	spin_unlock_bh(&cq->lock);
 }
@@ -88,6 +88,7 @@ void qp_cq_post(struct qp_cq *cq, const struct qp_cqe *cqe)
 /* Completions that user space has not consumed */
 u32 qp_cq_ready(const struct qp_cq *cq)
 {
+	/* Pairs with qp_cq_post() */
 	return qp_ring_used(&cq->ring, smp_load_acquire(&cq->tail));
 }
 

@@ -325,7 +325,7 @@ EXPORT_SYMBOL_GPL(qp_mr_put);
  * qp_mr_dead() - was it deregistered since qp_mr_get()?
  * @mr: referenced
  *
- * If so the access has to end soon: somebody may wait.
+ * Return: true if the access has to end soon: somebody may wait.
  */
 bool qp_mr_dead(const struct qp_mr *mr)
 {

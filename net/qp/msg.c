@@ -57,25 +57,36 @@ static bool qp_msg_charge(struct qp_sock *qp, int truesize)
 	return true;
 }
 
+/* Room for a message, or a reason not to wait for it */
+static bool qp_msg_room(const struct qp_sock *qp)
+{
+	return atomic_read(&qp->msg_bytes) < READ_ONCE(qp->sk.sk_sndbuf) ||
+	       qp_msg_allowed(qp);
+}
+
+/* Count a message, or say why not: -EAGAIN if there is no room now */
+static int qp_msg_try(struct qp_sock *qp, int truesize)
+{
+	int err = qp_msg_allowed(qp);
+
+	if (err)
+		return err;
+	return qp_msg_charge(qp, truesize) ? 0 : -EAGAIN;
+}
+
 /* Wait until queued messages leave room for one more, and count it */
 static int qp_msg_reserve(struct qp_sock *qp, int truesize, long timeo)
 {
-	bool charged = false;
+	wait_queue_head_t *wq = sk_sleep(&qp->sk);
 	int err;
 
-	err = qp_msg_allowed(qp);
-	if (err)
-		return err;
-	if (qp_msg_charge(qp, truesize))
-		return 0;
-	if (!timeo)
-		return -EAGAIN;
-	timeo = wait_event_interruptible_timeout(*sk_sleep(&qp->sk),
-		(err = qp_msg_allowed(qp)) ||
-		(charged = qp_msg_charge(qp, truesize)), timeo);
-	if (err || charged)
-		return err;
-	return timeo < 0 ? sock_intr_errno(qp->sk.sk_sndtimeo) : -EAGAIN;
+	while ((err = qp_msg_try(qp, truesize)) == -EAGAIN && timeo) {
+		timeo = wait_event_interruptible_timeout(*wq, qp_msg_room(qp),
+							 timeo);
+		if (timeo < 0)
+			return sock_intr_errno(qp->sk.sk_sndtimeo);
+	}
+	return err;
 }
 
 static int qp_msg_post(struct qp_sock *qp, struct msghdr *msg, u32 len)

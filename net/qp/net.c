@@ -178,7 +178,7 @@ static const struct ctl_table qp_sysctls[] = {
 
 static int __net_init qp_sysctl_init(struct net *net, struct qp_net *qn)
 {
-	struct ctl_table *table;
+	struct ctl_table *table;	/* a copy, to be changed */
 	unsigned int i;
 
 	table = kmemdup(qp_sysctls, sizeof(qp_sysctls), GFP_KERNEL);

@@ -91,17 +91,26 @@ static int pipe_enqueue(struct pipe_end *end, struct pipe_end *l)
 	return err;
 }
 
+/* Room in a listener's list, or no listener any more */
+static bool pipe_has_room(const struct pipe_end *l)
+{
+	return READ_ONCE(l->nr_pending) < l->backlog || READ_ONCE(l->closed);
+}
+
 /* Wait for room in the listener's list, and enter it */
 static int pipe_request(struct pipe_end *end, struct pipe_end *l, long *timeo)
 {
 	struct sock *sk = &end->qp->sk;
 	int err;
 
-	while ((err = pipe_enqueue(end, l)) == -EAGAIN && *timeo) {
+	for (;;) {
+		err = pipe_enqueue(end, l);
+		if (err != -EAGAIN || !*timeo)
+			break;
 		release_sock(sk);
 		*timeo = wait_event_interruptible_timeout(l->backlog_wait,
-				READ_ONCE(l->nr_pending) < l->backlog ||
-				READ_ONCE(l->closed), *timeo);
+							  pipe_has_room(l),
+							  *timeo);
 		lock_sock(sk);
 		if (*timeo < 0)
 			return sock_intr_errno(sk->sk_sndtimeo);
@@ -160,9 +169,15 @@ static int pipe_start(struct pipe_end *end, struct sockaddr_storage *addr,
 	return err;
 }
 
+static bool pipe_connecting(const struct qp_sock *qp)
+{
+	return qp_state(qp) == QP_STATE_CONNECTING;
+}
+
 static int pipe_connect(struct qp_sock *qp, struct sockaddr_storage *addr,
 			int len, int flags)
 {
+	wait_queue_head_t *wq = sk_sleep(&qp->sk);
 	long timeo = sock_sndtimeo(&qp->sk, flags & O_NONBLOCK);
 	int err;
 
@@ -188,14 +203,16 @@ static int pipe_connect(struct qp_sock *qp, struct sockaddr_storage *addr,
 		err = pipe_start(pipe_end(qp), addr, len, &timeo);
 		if (err)
 			return err;
-		if (!timeo)
+		if (!timeo) {
+			pipe_end(qp)->interrupted = !(flags & O_NONBLOCK);
 			return -EINPROGRESS;
+		}
 		break;
 	}
 
 	release_sock(&qp->sk);
-	timeo = wait_event_interruptible_timeout(*sk_sleep(&qp->sk),
-				qp_state(qp) != QP_STATE_CONNECTING, timeo);
+	timeo = wait_event_interruptible_timeout(*wq, !pipe_connecting(qp),
+						 timeo);
 	lock_sock(&qp->sk);
 	switch (qp_state(qp)) {
 	case QP_STATE_CONNECTING:
@@ -319,6 +336,7 @@ static int pipe_getname(struct qp_sock *qp, struct sockaddr_storage *addr,
 			return -ENOTCONN;
 		end = pipe_end(end->peer);
 	}
+	/* Pairs with pipe_name_bind() */
 	return pipe_name_copy(smp_load_acquire(&end->name), addr);
 }
 

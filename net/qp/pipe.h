@@ -49,8 +49,8 @@ struct pipe_end {
 	struct pipe_name *name;
 	struct qp_cred cred;
 
-	struct mutex run;
-	spinlock_t sendq_lock;
+	struct mutex run;		/* carrying out of @sendq */
+	spinlock_t sendq_lock;		/* @sendq */
 	struct list_head sendq;
 	bool blocked;
 	bool has_recv;
@@ -59,7 +59,7 @@ struct pipe_end {
 	struct qp_cursor remote;
 	struct work_struct work;
 
-	spinlock_t lock;
+	spinlock_t lock;		/* @pending and what waits there */
 	struct list_head pending;
 	u32 nr_pending;
 	u32 backlog;

@@ -170,11 +170,13 @@ int pipe_name_bind(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 		return -ENOMEM;
 	err = pipe_is_abstract(&name->addr) ? pipe_bind_abstract(name) :
 					     pipe_bind_path(name);
-	if (err)
+	if (err) {
 		pipe_name_put(name);
-	else
-		smp_store_release(&pipe_end(qp)->name, name);
-	return err;
+		return err;
+	}
+	/* Who sees the name sees what is in it */
+	smp_store_release(&pipe_end(qp)->name, name);
+	return 0;
 }
 
 /* @qp leaves: if the name is its own, nobody finds it any more. May sleep. */

@@ -49,7 +49,7 @@ struct pipe_sink {
 	struct msghdr *msg;
 	bool peek;
 	size_t length;		/* of the message */
-	size_t copied;
+	size_t copied;		/* of it, or to be copied */
 	bool has_imm;
 	u32 imm_data;
 };
@@ -181,8 +181,8 @@ static bool pipe_take_recv(struct pipe_end *tx, struct pipe_end *rx,
 	if (pipe_connected(rx)) {
 		*err = qp_recv_get(rx->qp, &tx->recv);
 		if (*err == -EAGAIN && !sink) {
-			/* Pairs with user space: post, then look at the flag */
 			pipe_set_blocked(tx, rx, true);
+			/* Pairs with user space: post, then look at the flag */
 			smp_mb();
 			*err = qp_recv_get(rx->qp, &tx->recv);
 		}
@@ -246,36 +246,46 @@ static enum pipe_step pipe_move(struct pipe_end *tx, struct pipe_end *rx,
 	return PIPE_DONE;
 }
 
-/* Hand a message to recvmsg(). The buffer must not fault: @run is held. */
+/* Copy a message, or its beginning, to recvmsg()'s buffer. No page faults. */
+static enum pipe_step pipe_fill_sink(struct pipe_end *tx, struct qp_wr *wr,
+				     struct iov_iter *to, size_t len)
+{
+	enum pipe_step step = PIPE_DONE;
+	size_t n, copied;
+
+	while (len && step == PIPE_DONE) {
+		/* Its memory goes: the next attempt says so to the sender */
+		if (!qp_cursor_valid(&tx->local))
+			return PIPE_MORE;
+		n = min_t(size_t, len, PIPE_CHUNK);
+		pagefault_disable();
+		copied = qp_copy_to_iter(&tx->local, n, to);
+		pagefault_enable();
+		if (copied < n)
+			return PIPE_FAULT;
+		len -= n;
+		cond_resched();
+		step = pipe_may_copy(tx, wr);
+	}
+	return len ? step : PIPE_DONE;
+}
+
+/* Hand a message to recvmsg(), or leave its buffer as it was */
 static enum pipe_step pipe_to_sink(struct pipe_end *tx, struct qp_wr *wr,
 				   struct pipe_sink *sink)
 {
 	u32 length = wr->op->flags & QP_OPF_PAYLOAD ? wr->length : 0;
-	size_t left, n, done, copied = 0;
+	struct iov_iter *to = &sink->msg->msg_iter;
+	size_t room = iov_iter_count(to);
 	enum pipe_step step;
 
-	left = min_t(size_t, length, iov_iter_count(&sink->msg->msg_iter));
-	while (left) {
-		n = min_t(size_t, left, PIPE_CHUNK);
-		pagefault_disable();
-		done = qp_copy_to_iter(&tx->local, n, &sink->msg->msg_iter);
-		pagefault_enable();
-		copied += done;
-		left -= done;
-		if (done < n) {
-			iov_iter_revert(&sink->msg->msg_iter, copied);
-			sink->copied = copied + left;
-			return PIPE_FAULT;
-		}
-		step = pipe_may_copy(tx, wr);
-		if (step != PIPE_DONE)
-			return step;
-		if (!qp_cursor_valid(&tx->local))
-			break;
-		cond_resched();
+	sink->copied = min_t(size_t, length, room);
+	step = pipe_fill_sink(tx, wr, to, sink->copied);
+	if (step != PIPE_DONE) {
+		iov_iter_revert(to, room - iov_iter_count(to));
+		return step;
 	}
 	sink->length = length;
-	sink->copied = copied;
 	sink->has_imm = wr->op->flags & QP_OPF_IMM;
 	sink->imm_data = wr->sqe.imm_data;
 	return PIPE_TAKEN;
@@ -636,17 +646,17 @@ static int pipe_recv_once(struct pipe_end *rx, struct pipe_end *tx,
 	return signal_pending(current) ? -EINTR : -ERESTART;
 }
 
-/* Will no message come any more? *@err: what to tell the reader then */
-static bool pipe_recv_over(struct qp_sock *qp, struct pipe_end *tx, int *err)
+/* Will no message come any more, but those that wait? */
+static bool pipe_recv_ends(const struct qp_sock *qp)
 {
-	if (pipe_message_waits(tx))
-		return false;
-	if (qp_state(qp) != QP_STATE_ERROR &&
-	    !(READ_ONCE(qp->sk.sk_shutdown) & RCV_SHUTDOWN) &&
-	    !READ_ONCE(pipe_end(qp)->eof))
-		return false;
-	*err = sock_error(&qp->sk);
-	return true;
+	return qp_state(qp) == QP_STATE_ERROR ||
+	       (READ_ONCE(qp->sk.sk_shutdown) & RCV_SHUTDOWN) ||
+	       READ_ONCE(pipe_end(qp)->eof);
+}
+
+static bool pipe_readable(const struct qp_sock *qp, const struct pipe_end *tx)
+{
+	return pipe_message_waits(tx) || pipe_recv_ends(qp);
 }
 
 /* recvmsg(): take the next message that no posted receive takes */
@@ -655,6 +665,7 @@ int pipe_recvmsg(struct qp_sock *qp, struct msghdr *msg, size_t len, int flags)
 	struct pipe_sink sink = { .msg = msg, .peek = flags & MSG_PEEK };
 	long timeo = sock_rcvtimeo(&qp->sk, flags & MSG_DONTWAIT);
 	struct pipe_end *rx = pipe_end(qp), *tx;
+	wait_queue_head_t *wq = sk_sleep(&qp->sk);
 	enum qp_state state = qp_state(qp);
 	int err;
 
@@ -673,13 +684,13 @@ int pipe_recvmsg(struct qp_sock *qp, struct msghdr *msg, size_t len, int flags)
 			return -EAGAIN;
 		if (err != -EAGAIN)
 			return err;
-		if (pipe_recv_over(qp, tx, &err))
-			return err;
+		if (pipe_recv_ends(qp) && !pipe_message_waits(tx))
+			return sock_error(&qp->sk);
 		if (!timeo)
 			return -EAGAIN;
-		timeo = wait_event_interruptible_timeout(*sk_sleep(&qp->sk),
-			pipe_message_waits(tx) || pipe_recv_over(qp, tx, &err),
-			timeo);
+		timeo = wait_event_interruptible_timeout(*wq,
+							 pipe_readable(qp, tx),
+							 timeo);
 		if (timeo < 0)
 			return sock_intr_errno(qp->sk.sk_rcvtimeo);
 	}

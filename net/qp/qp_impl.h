@@ -72,7 +72,7 @@ void qp_net_exit(void);
  */
 struct qp_cq {
 	refcount_t ref;
-	spinlock_t lock;
+	spinlock_t lock;		/* @tail, @reserved, entries */
 	struct qp_ring ring;
 	u32 tail;
 	u32 reserved;
@@ -142,7 +142,7 @@ struct qp_mtable {
 	refcount_t users;
 	refcount_t ref;
 	struct net *net;
-	spinlock_t lock;
+	spinlock_t lock;		/* @mrs */
 	struct list_head mrs;
 	atomic_t nr;
 	atomic64_t bytes;

@@ -4,7 +4,6 @@
  */
 #include <kunit/test.h>
 #include <linux/completion.h>
-#include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/rhashtable.h>
 #include <linux/slab.h>
@@ -445,7 +444,7 @@ static void mem_invalidate(struct kunit *test)
 	thread = kthread_run(mem_invalidate_thread, &arg, "qp_test");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
 	while (!qp_mr_dead(got))
-		msleep(1);
+		cond_resched();
 	KUNIT_EXPECT_FALSE(test, completion_done(&arg.done));
 	KUNIT_EXPECT_EQ(test, atomic_read(&table->nr), 1);
 	qp_mr_put(got);
@@ -533,6 +532,7 @@ static struct kunit_suite qp_test_suite = {
 	.name = "qp",
 	.test_cases = qp_test_cases,
 };
+
 kunit_test_suite(qp_test_suite);
 
 MODULE_DESCRIPTION("KUnit tests for queue pairs");

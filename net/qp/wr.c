@@ -142,7 +142,8 @@ int qp_sq_alloc(struct qp_sock *qp, u32 entries)
 
 	if (!entries)
 		return 0;
-	qp->max_inline = size - sizeof(struct qp_sqe);
+	qp->max_inline = min_t(u32, size - sizeof(struct qp_sqe),
+			       QP_MAX_INLINE);
 	sq->wr_size = round_up(offsetof(struct qp_wr, sqe) + size,
 			       __alignof__(struct qp_wr));
 	sq->wrs = kvmalloc_array(entries, sq->wr_size,
@@ -180,7 +181,7 @@ void qp_rq_free(struct qp_sock *qp)
  * qp_sends_outstanding() - send work requests accepted and not completed
  * @qp: the queue pair
  *
- * Those of sendmsg() do not count.
+ * Return: their number; those of sendmsg() do not count.
  */
 u32 qp_sends_outstanding(const struct qp_sock *qp)
 {
@@ -194,6 +195,7 @@ EXPORT_SYMBOL_GPL(qp_sends_outstanding);
  * @qp: the queue pair
  *
  * Context: any.
+ * Return: true if there is room for it and its completion.
  */
 bool qp_send_room(const struct qp_sock *qp)
 {
@@ -364,6 +366,7 @@ void qp_send_done(struct qp_sock *qp, struct qp_wr *wr, u16 status)
 		qp_cq_post(qp->cq, &cqe);
 	else
 		qp_cq_unreserve(qp->cq);
+	/* Pairs with qp_sends_outstanding() */
 	smp_store_release(&sq->completed, sq->completed + 1);
 	/* Room in the SQ, and in the CQ for whoever shares it */
 	qp_cq_wake(qp->cq, EPOLLIN | EPOLLRDNORM |
@@ -375,7 +378,8 @@ EXPORT_SYMBOL_GPL(qp_send_done);
  * qp_recv_ready() - is there a receive, and room for its completion?
  * @qp: the queue pair
  *
- * Context: any. A hint: qp_recv_get() has the last word.
+ * Context: any.
+ * Return: a hint; qp_recv_get() has the last word.
  */
 bool qp_recv_ready(struct qp_sock *qp)
 {
