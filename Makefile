@@ -31,7 +31,7 @@ test:
 bench: programs
 	@vm/deps bench
 	@mkdir -p build/bench
-	@vm/run -k $(KIND) -o build/bench -- $(SELFTESTS)/qp_bench.sh $(PROGRAMS) \
+	@vm/run -p -k $(KIND) -o build/bench -- $(SELFTESTS)/qp_bench.sh $(PROGRAMS) \
 		$(CURDIR)/build/bench
 
 check:
