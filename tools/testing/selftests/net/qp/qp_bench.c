@@ -23,7 +23,7 @@ static const struct bench_transport * const transports[] = {
 	&bench_vm_writev, &bench_vm_readv, &bench_memcpy,
 };
 
-static const char default_sizes[] = "8,64,512,4K,16K,64K,512K,4M";
+static const char default_sizes[] = "8,64,512,4K,64K,512K,4M";
 static const char default_batches[] = "1,32";
 static size_t sizes[MAX_LIST];
 static size_t num_sizes;

@@ -22,6 +22,7 @@ measure()
 # tee would hide the benchmark's status
 status=$({ { measure "$@" 3>&-; echo $? >&3; } | tee "$results.txt" >&4; } 3>&1) 4>&1
 
+[ -s "$results.csv" ] || exit "$status"
 if command -v gnuplot >/dev/null; then
 	gnuplot -e "csv='$results.csv'; png='$results.png'" "$plot" || status=1
 else

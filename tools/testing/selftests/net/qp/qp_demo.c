@@ -68,7 +68,16 @@ static void check(const struct end *me, bool ok, const char *what)
 {
 	if (ok)
 		return;
-	printf("  %s: FAILED: %s (%s)\n", me->name, what, strerror(errno));
+	say(me, "FAILED: %s", what);
+	exit(1);
+}
+
+/* The same for a call that sets errno */
+static void must(const struct end *me, bool ok, const char *what)
+{
+	if (ok)
+		return;
+	say(me, "FAILED: %s: %s", what, strerror(errno));
 	exit(1);
 }
 
@@ -93,7 +102,7 @@ static void *memory(const struct end *me, size_t length)
 {
 	void *p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	check(me, p != MAP_FAILED, "memory");
+	must(me, p != MAP_FAILED, "memory");
 	return p;
 }
 
@@ -105,7 +114,7 @@ static void *memory(const struct end *me, size_t length)
 static void register_memory(struct end *me, void *addr, size_t length, __u32 access,
 			    struct qp_mem *mem)
 {
-	check(me, !lq_mem_reg(me->qp.fd, addr, length, access, mem), "register memory");
+	must(me, !lq_mem_reg(me->qp.fd, addr, length, access, mem), "register memory");
 }
 
 /* A work request of the right shape; it is completed by fields and post() */
@@ -113,7 +122,7 @@ static struct qp_sqe *prepare(struct end *me, enum qp_opcode opcode, __u8 flags)
 {
 	struct qp_sqe *sqe = lq_sqe(&me->qp, opcode, flags, opcode);
 
-	check(me, sqe, "room in the send queue");
+	must(me, sqe, "room in the send queue");
 	return sqe;
 }
 
@@ -121,14 +130,14 @@ static struct qp_sqe *prepare(struct end *me, enum qp_opcode opcode, __u8 flags)
 static void post(struct end *me)
 {
 	lq_submit(&me->qp.sq);
-	check(me, lq_enter(&me->qp, 1, 0, TIMEOUT_MS) == 1, "qp_enter() takes the request");
+	must(me, lq_enter(&me->qp, 1, 0, TIMEOUT_MS) == 1, "qp_enter() takes the request");
 }
 
 static struct qp_cqe wait_completion(struct end *me)
 {
 	struct qp_cqe cqe = { 0 };
 
-	check(me, !lq_wait(&me->qp, &cqe, TIMEOUT_MS), "a completion in time");
+	must(me, !lq_wait(&me->qp, &cqe, TIMEOUT_MS), "a completion in time");
 	return cqe;
 }
 
@@ -156,8 +165,8 @@ static struct qp_cqe receive(struct end *me)
 	struct qp_cqe cqe;
 
 	memset(me->inbox, 0, sizeof(me->inbox));
-	check(me, !lq_post_recv(&me->qp, 0, me->inbox, TEXT_MAX, me->inbox_mem.lkey),
-	      "room for a message");
+	must(me, !lq_post_recv(&me->qp, 0, me->inbox, TEXT_MAX, me->inbox_mem.lkey),
+	     "room for a message");
 	cqe = wait_completion(me);
 	check(me, cqe.status == QP_WC_SUCCESS && cqe.opcode == QP_OP_RECV, "a SEND from the other");
 	return cqe;
@@ -192,10 +201,10 @@ static void server_connect(struct end *me)
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
-	check(me, !lq_listen_un(&me->listener, ADDRESS, QP_CLOEXEC, 1), "listen at " ADDRESS);
+	must(me, !lq_listen_un(&me->listener, ADDRESS, QP_CLOEXEC, 1), "listen at " ADDRESS);
 	say(me, "process %d listens at " ADDRESS, getpid());
 	meet(me);
-	check(me, !lq_accept(&me->qp, me->listener.fd, &desc), "qp_accept()");
+	must(me, !lq_accept(&me->qp, me->listener.fd, &desc), "qp_accept()");
 	check(me, !getsockopt(me->qp.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) &&
 	      cred.pid == getppid(), "SO_PEERCRED names the client");
 	say(me, "accepted: my queue pair is number %u, process %d is at the other end",
@@ -209,8 +218,8 @@ static void client_connect(struct end *me)
 
 	meet(me);
 	say(me, "process %d connects", getpid());
-	check(me, !lq_open(&me->qp, AF_UNIX, QP_CLOEXEC, &desc), "queue_pair()");
-	check(me, !lq_connect_un(&me->qp, ADDRESS), "qp_connect()");
+	must(me, !lq_open(&me->qp, AF_UNIX, QP_CLOEXEC, &desc), "queue_pair()");
+	must(me, !lq_connect_un(&me->qp, ADDRESS), "qp_connect()");
 	have_inbox(me);
 }
 
@@ -349,7 +358,7 @@ static void show_proc(struct end *me)
 	unsigned int lines = 0;
 	char line[256];
 
-	check(me, f, "open /proc/net/qp");
+	must(me, f, "open /proc/net/qp");
 	while (fgets(line, sizeof(line), f)) {
 		printf("  | %s", line);
 		lines++;
@@ -423,7 +432,7 @@ static void server_bulk(struct end *me)
 	say(me, "checksum of what arrived %016llx, of what was sent %016llx",
 	    mine, theirs);
 	check(me, mine == theirs, "equal checksums");
-	check(me, !lq_mem_dereg(me->qp.fd, me->bulk_mem.lkey), "deregister the memory");
+	must(me, !lq_mem_dereg(me->qp.fd, me->bulk_mem.lkey), "deregister the memory");
 	munmap(me->bulk, BULK_BYTES);
 }
 
@@ -447,7 +456,7 @@ static void client_bulk(struct end *me)
 		show_bar(me, ++done, now() - start);
 	}
 	send_inline(me, &sum, sizeof(sum));
-	check(me, !lq_mem_dereg(me->qp.fd, me->bulk_mem.lkey), "deregister the memory");
+	must(me, !lq_mem_dereg(me->qp.fd, me->bulk_mem.lkey), "deregister the memory");
 	munmap(me->bulk, BULK_BYTES);
 }
 
@@ -458,6 +467,7 @@ static void server_refuse(struct end *me)
 	struct pollfd hangup = { .fd = me->qp.fd };
 
 	check(me, poll(&hangup, 1, TIMEOUT_MS) == 1 && hangup.revents & POLLHUP, "POLLHUP");
+	meet(me);
 	say(me, "the connection has failed, my memory still holds \"%s\"", me->desk->note);
 	check(me, !strcmp(me->desk->note, NOTE), "untouched memory");
 	lq_close(&me->qp);
@@ -478,6 +488,7 @@ static void client_refuse(struct end *me)
 	say(me, "completed with status %u: %s", cqe.status,
 	    cqe.status == QP_WC_REM_ACCESS_ERR ? "remote access error" : "unexpected");
 	check(me, cqe.status == QP_WC_REM_ACCESS_ERR, "a remote access error");
+	meet(me);
 	lq_close(&me->qp);
 }
 
@@ -490,7 +501,7 @@ static void server_plain(struct end *me)
 {
 	struct qp_desc desc = ring_sizes();
 
-	check(me, !lq_accept(&me->qp, me->listener.fd, &desc), "qp_accept()");
+	must(me, !lq_accept(&me->qp, me->listener.fd, &desc), "qp_accept()");
 	have_inbox(me);
 	receive_text(me, PLAIN);
 	send_text(me, FINE);
@@ -503,10 +514,10 @@ static void client_plain(struct end *me)
 	struct qp_desc no_rings = lq_desc(0, 0, 0);
 	ssize_t n;
 
-	check(me, !lq_open(&me->qp, AF_UNIX, QP_CLOEXEC, &no_rings), "queue_pair()");
-	check(me, !lq_connect_un(&me->qp, ADDRESS), "qp_connect()");
+	must(me, !lq_open(&me->qp, AF_UNIX, QP_CLOEXEC, &no_rings), "queue_pair()");
+	must(me, !lq_connect_un(&me->qp, ADDRESS), "qp_connect()");
 	say(me, "send() \"%s\"", PLAIN);
-	check(me, send(me->qp.fd, PLAIN, sizeof(PLAIN), 0) == sizeof(PLAIN), "send()");
+	must(me, send(me->qp.fd, PLAIN, sizeof(PLAIN), 0) == sizeof(PLAIN), "send()");
 	n = recv(me->qp.fd, me->inbox, sizeof(me->inbox), 0);
 	check(me, n == sizeof(FINE) && !strcmp(me->inbox, FINE), "recv() the reply");
 	say(me, "recv() returned %zd bytes: \"%s\"", n, me->inbox);
@@ -556,11 +567,11 @@ int main(void)
 
 	setlinebuf(stdout);
 	signal(SIGPIPE, SIG_IGN);
-	check(&client, !socketpair(AF_UNIX, SOCK_STREAM, 0, meeting), "socketpair()");
+	must(&client, !socketpair(AF_UNIX, SOCK_STREAM, 0, meeting), "socketpair()");
 	server.meeting = meeting[0];
 	client.meeting = meeting[1];
 	pid = fork();
-	check(&client, pid >= 0, "fork()");
+	must(&client, pid >= 0, "fork()");
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(client.meeting);

@@ -1353,7 +1353,10 @@ TEST_F_TIMEOUT(ops, peer_killed_under_load, 120)
 		for (int i = 0; !c.status; i++) {
 			ASSERT_EQ(0, POST(&self->a, .op = QP_OP_WRITE,
 					  .flags = SIGNALED, LOCAL(0, BUF),
-					  REMOTE(0)));
+					  REMOTE(0))) {
+				TH_LOG("round %d, %d: %s", round, i,
+				       strerror(errno));
+			}
 			ASSERT_EQ(0, lq_wait(&self->a, &c, LONG_MS));
 			if (i == round)
 				kill(pid, SIGKILL);

@@ -605,7 +605,7 @@ TEST_F(setup, share_cq)
 	ASSERT_EQ(0, lq_open(&a, variant->be->domain, 0, &d));
 	d.share_fd = a.fd;
 	ASSERT_EQ(0, lq_open(&b, variant->be->domain, QP_SHARE_CQ, &d));
-	EXPECT_EQ(a.desc.cq_entries, b.desc.cq_entries);
+	EXPECT_EQ(a.desc.cq.entries, b.desc.cq.entries);
 
 	/* one ring behind two mappings */
 	EXPECT_NE(a.cq.map, b.cq.map);
