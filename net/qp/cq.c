@@ -45,11 +45,22 @@ void qp_cq_put(struct qp_cq *cq)
 	kfree(cq);
 }
 
-/* Is there room for one more completion? A hint unless @cq->lock is held. */
-bool qp_cq_room(const struct qp_cq *cq)
+static bool __qp_cq_room(const struct qp_cq *cq)
 {
-	return qp_ring_used(&cq->ring, READ_ONCE(cq->tail)) +
-	       READ_ONCE(cq->reserved) < cq->ring.entries;
+	lockdep_assert_held(&cq->lock);
+	return qp_ring_used(&cq->ring, cq->tail) + cq->reserved <
+	       cq->ring.entries;
+}
+
+/* Is there room for one more completion? */
+bool qp_cq_room(struct qp_cq *cq)
+{
+	bool room;
+
+	spin_lock_bh(&cq->lock);
+	room = __qp_cq_room(cq);
+	spin_unlock_bh(&cq->lock);
+	return room;
 }
 
 /* Reserve a slot for a completion; false if there is none */
@@ -58,7 +69,7 @@ bool qp_cq_reserve(struct qp_cq *cq)
 	bool room;
 
 	spin_lock_bh(&cq->lock);
-	room = qp_cq_room(cq);
+	room = __qp_cq_room(cq);
 	if (room)
 		WRITE_ONCE(cq->reserved, cq->reserved + 1);
 	spin_unlock_bh(&cq->lock);
@@ -78,18 +89,25 @@ void qp_cq_post(struct qp_cq *cq, const struct qp_cqe *cqe)
 {
 	spin_lock_bh(&cq->lock);
 	memcpy(qp_ring_entry(&cq->ring, cq->tail), cqe, sizeof(*cqe));
-	WRITE_ONCE(cq->reserved, cq->reserved - 1);
 	qp_ring_produced(&cq->ring, cq->tail + 1);
 	/* User space sees it before whoever acts on qp_cq_ready() */
 	smp_store_release(&cq->tail, cq->tail + 1);
+	/* It is there before whoever finds that no more will come */
+	smp_store_release(&cq->reserved, cq->reserved - 1);
 	spin_unlock_bh(&cq->lock);
 }
 
-/* Completions that user space has not consumed */
+/*
+ * Completions that user space has not consumed. It may have consumed one that
+ * is being posted: then its index is ahead of ours, and there is none.
+ */
 u32 qp_cq_ready(const struct qp_cq *cq)
 {
 	/* Pairs with qp_cq_post() */
-	return qp_ring_used(&cq->ring, smp_load_acquire(&cq->tail));
+	u32 n = smp_load_acquire(&cq->tail) -
+		READ_ONCE(qp_ring_shared(&cq->ring)->head);
+
+	return n <= cq->ring.entries ? n : 0;
 }
 
 void qp_cq_wake(struct qp_cq *cq, __poll_t events)

@@ -82,7 +82,7 @@ struct qp_cq {
 struct qp_cq *qp_cq_create(u32 entries);
 struct qp_cq *qp_cq_get(struct qp_cq *cq);
 void qp_cq_put(struct qp_cq *cq);
-bool qp_cq_room(const struct qp_cq *cq);
+bool qp_cq_room(struct qp_cq *cq);
 bool qp_cq_reserve(struct qp_cq *cq);
 void qp_cq_unreserve(struct qp_cq *cq);
 void qp_cq_post(struct qp_cq *cq, const struct qp_cqe *cqe);

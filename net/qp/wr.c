@@ -208,10 +208,12 @@ bool qp_send_room(const struct qp_sock *qp)
 }
 EXPORT_SYMBOL_GPL(qp_send_room);
 
-/* Is it disconnected, with no send outstanding? */
+/* Is it disconnected, with no completion under way to its CQ? */
 bool qp_finished(const struct qp_sock *qp)
 {
-	return qp_state(qp) == QP_STATE_ERROR && !qp_sends_outstanding(qp);
+	u32 reserved = smp_load_acquire(&qp->cq->reserved);	/* qp_cq_post() */
+
+	return qp_state(qp) == QP_STATE_ERROR && !reserved;
 }
 
 /* Take one entry from the send queue, or say why not and change nothing */
@@ -350,6 +352,7 @@ void qp_send_done(struct qp_sock *qp, struct qp_wr *wr, u16 status)
 		.opcode = wr->sqe.opcode,
 		.qpn = qp->qpn,
 	};
+	bool signaled;
 
 	if (!status) {
 		atomic64_inc(&qp->tx_msgs);
@@ -362,12 +365,16 @@ void qp_send_done(struct qp_sock *qp, struct qp_wr *wr, u16 status)
 		return;
 	}
 
-	if (status || (wr->sqe.flags & QP_SQE_SIGNALED))
+	signaled = status || (wr->sqe.flags & QP_SQE_SIGNALED);
+	/*
+	 * Pairs with qp_sends_outstanding(). The slot is free before user
+	 * space sees the completion and posts again.
+	 */
+	smp_store_release(&sq->completed, sq->completed + 1);
+	if (signaled)
 		qp_cq_post(qp->cq, &cqe);
 	else
 		qp_cq_unreserve(qp->cq);
-	/* Pairs with qp_sends_outstanding() */
-	smp_store_release(&sq->completed, sq->completed + 1);
 	/* Room in the SQ, and in the CQ for whoever shares it */
 	qp_cq_wake(qp->cq, EPOLLIN | EPOLLRDNORM |
 			   EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
