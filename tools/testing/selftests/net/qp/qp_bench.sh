@@ -12,11 +12,11 @@ fi
 programs=$1 results=$2/qp_bench plot=$(dirname "$0")/plot.gp
 shift 2
 
-# Everything on fixed processors, and the targets also where the scheduler likes
+# Everything with a processor for each process, and the targets also with one for both
 measure()
 {
 	"$programs/qp_bench" --csv "$results.csv" "$@" &&
-		"$programs/qp_bench" --targets --cpu any
+		"$programs/qp_bench" --targets --cpu 0,0
 }
 
 # tee would hide the benchmark's status

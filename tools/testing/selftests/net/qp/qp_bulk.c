@@ -138,17 +138,17 @@ static int move_out(struct end *e, __u32 i)
 static int move_in(struct end *e, __u32 i)
 {
 	__u64 there = e->peer.addr + i % WINDOW * CHUNK;
+	int err;
 
 	if (await(e, e->op == QP_OP_WRITE_IMM ? QP_OP_RECV_WRITE_IMM :
 						QP_OP_RECV))
 		return -1;
 	if (e->op != QP_OP_READ)
 		return 0;
-	if (POST(&e->q, .op = QP_OP_READ, .flags = QP_SQE_SIGNALED,
-		 .p = place(e, i), .len = CHUNK, .lkey = e->window.mem.lkey,
-		 .raddr = there, .rkey = e->peer.rkey))
-		return -1;
-	return await(e, QP_OP_READ);
+	err = POST(&e->q, .op = QP_OP_READ, .flags = QP_SQE_SIGNALED,
+		   .p = place(e, i), .len = CHUNK, .lkey = e->window.mem.lkey,
+		   .raddr = there, .rkey = e->peer.rkey);
+	return err ?: await(e, QP_OP_READ);
 }
 
 /* Both return where they failed, as an exit status */

@@ -79,7 +79,13 @@ FIXTURE(conn)
 	struct lq a, b;
 };
 
-QP_NAME_VARIANTS(conn);
+FIXTURE_VARIANT(conn)
+{
+	const struct backend *be;
+};
+
+FIXTURE_VARIANT_ADD(conn, pipe) { .be = &be_pipe };
+FIXTURE_VARIANT_ADD(conn, pipe_path) { .be = &be_pipe_path };
 
 FIXTURE_SETUP(conn)
 {

@@ -217,11 +217,13 @@ static int repeat_recv(struct scene *s)
 /* Posting and completing allocates nothing that could fail */
 static int call_enter(struct scene *s)
 {
-	if (!lq_used(&s->a.sq) &&
-	    QUEUE(&s->a, .op = QP_OP_WRITE, .flags = QP_SQE_SIGNALED,
-		  .p = s->buf.p, .len = s->buf.len, .lkey = s->buf.mem.lkey))
-		return -1;
-	return lq_enter(&s->a, 1, 0, 0);
+	int err = 0;
+
+	if (!lq_used(&s->a.sq))
+		err = QUEUE(&s->a, .op = QP_OP_WRITE, .flags = QP_SQE_SIGNALED,
+			    .p = s->buf.p, .len = s->buf.len,
+			    .lkey = s->buf.mem.lkey);
+	return err ?: lq_enter(&s->a, 1, 0, 0);
 }
 
 static int repeat_enter(struct scene *s)
@@ -291,7 +293,13 @@ FIXTURE(fault)
 	int nth_fd;
 };
 
-QP_NAME_VARIANTS(fault);
+FIXTURE_VARIANT(fault)
+{
+	const struct backend *be;
+};
+
+FIXTURE_VARIANT_ADD(fault, pipe) { .be = &be_pipe };
+FIXTURE_VARIANT_ADD(fault, pipe_path) { .be = &be_pipe_path };
 
 FIXTURE_SETUP(fault)
 {

@@ -40,7 +40,14 @@ FIXTURE(hostile)
 	int lines;
 };
 
-QP_VARIANTS(hostile);
+#define HOSTILE	FIXTURE_DATA(hostile)
+
+FIXTURE_VARIANT(hostile)
+{
+	const struct backend *be;
+};
+
+FIXTURE_VARIANT_ADD(hostile, pipe) { .be = &be_pipe };
 
 static int bystander_open(const struct backend *be, struct bystander *by)
 {
@@ -56,18 +63,20 @@ static bool bystander_well(struct bystander *by)
 {
 	__u32 n = by->count++;
 	struct qp_cqe c;
+	int err;
 
 	qt_fill(by->src.p, BUF, n);
 	if (qt_differ(by->dst.p + 4096, BUF - 4096, n - 1) >= 0 && n)
 		return false;
-	if (lq_post_recv(&by->b, n, by->dst.p, 4096, by->dst.mem.lkey) ||
-	    QUEUE(&by->a, .op = QP_OP_WRITE, .p = by->src.p, .len = BUF - 4096,
-		  .lkey = by->src.mem.lkey, .raddr = by->dst.mem.addr + 4096,
-		  .rkey = by->dst.mem.rkey) ||
-	    QUEUE(&by->a, .op = QP_OP_SEND, .id = n, .p = by->src.p,
-		  .len = 4096, .lkey = by->src.mem.lkey,
-		  .flags = QP_SQE_SIGNALED) ||
-	    lq_enter(&by->a, 2, 0, 0) != 2)
+	err = lq_post_recv(&by->b, n, by->dst.p, 4096, by->dst.mem.lkey);
+	err |= QUEUE(&by->a, .op = QP_OP_WRITE, .p = by->src.p,
+		     .len = BUF - 4096, .lkey = by->src.mem.lkey,
+		     .raddr = by->dst.mem.addr + 4096,
+		     .rkey = by->dst.mem.rkey);
+	err |= QUEUE(&by->a, .op = QP_OP_SEND, .id = n, .p = by->src.p,
+		     .len = 4096, .lkey = by->src.mem.lkey,
+		     .flags = QP_SQE_SIGNALED);
+	if (err || lq_enter(&by->a, 2, 0, 0) != 2)
 		return false;
 	if (lq_wait(&by->a, &c, LONG_MS) || c.status || c.user_data != n)
 		return false;
@@ -498,9 +507,8 @@ static void villain_life(const struct backend *be, __u64 state, __u64 *moved)
  * Let the bystander do its work until the time is up and the villains got past
  * the checks often enough to be of use; then end them.
  */
-static void watch(struct __test_metadata *_metadata,
-		  FIXTURE_DATA(hostile) *self, pid_t *pid, int n,
-		  __u64 seconds, __u64 moved)
+static void watch(struct __test_metadata *_metadata, HOSTILE *self,
+		  pid_t *pid, int n, __u64 seconds, __u64 moved)
 {
 	__u64 end_ms = qt_now_ms() + seconds * 1000;
 
@@ -626,7 +634,7 @@ static struct qp_desc random_desc(__u64 *state)
 	if (chance(state, 95))
 		d.size = sizeof(d);
 	if (chance(state, 20))
-		d.sq_entries = d.rq_entries = 0;
+		d = lq_desc(0, 0, d.cq_entries);
 	if (chance(state, 30))
 		d.max_sge = qt_random(state) % 18;
 	if (chance(state, 30))
@@ -636,7 +644,9 @@ static struct qp_desc random_desc(__u64 *state)
 		sun.sun_path[1] = qt_random(state) % 4;
 		d.addr = (unsigned long)&sun;
 		d.addrlen = 4 + chance(state, 2) * qt_random(state);
-		d.sq_entries = d.rq_entries = d.cq_entries = 0;
+		d.sq_entries = 0;
+		d.rq_entries = 0;
+		d.cq_entries = 0;
 	}
 	return d;
 }

@@ -26,7 +26,12 @@ FIXTURE(kill)
 	long pins;
 };
 
-QP_VARIANTS(kill);
+FIXTURE_VARIANT(kill)
+{
+	const struct backend *be;
+};
+
+FIXTURE_VARIANT_ADD(kill, pipe) { .be = &be_pipe };
 
 FIXTURE_SETUP(kill)
 {
@@ -162,7 +167,7 @@ TEST_F_TIMEOUT(kill, nothing_stays, 550)
 		if (i % 100 != 99)
 			continue;
 		ASSERT_TRUE(all_gone(&self->l, self->pins)) {
-			TH_LOG("seed %llu, cycle %llu: %d queue pairs, %ld pages more than at first",
+			TH_LOG("seed %llu, cycle %llu: %d queue pairs, %ld pages",
 			       seed, i, qt_proc_lines(),
 			       qt_pins() - self->pins);
 		}

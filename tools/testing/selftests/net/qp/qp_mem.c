@@ -21,7 +21,12 @@ FIXTURE(mem)
 	long pins;
 };
 
-QP_VARIANTS(mem);
+FIXTURE_VARIANT(mem)
+{
+	const struct backend *be;
+};
+
+FIXTURE_VARIANT_ADD(mem, pipe) { .be = &be_pipe };
 
 FIXTURE_SETUP(mem)
 {

@@ -18,7 +18,12 @@ FIXTURE(msg)
 	unsigned char *tmp;
 };
 
-QP_VARIANTS(msg);
+FIXTURE_VARIANT(msg)
+{
+	const struct backend *be;
+};
+
+FIXTURE_VARIANT_ADD(msg, pipe) { .be = &be_pipe };
 
 static int connect_ends(const struct backend *be, struct lq *a, struct lq *b)
 {

@@ -17,7 +17,12 @@ FIXTURE(setup)
 	struct qp_desc d;
 };
 
-QP_VARIANTS(setup);
+FIXTURE_VARIANT(setup)
+{
+	const struct backend *be;
+};
+
+FIXTURE_VARIANT_ADD(setup, pipe) { .be = &be_pipe };
 
 FIXTURE_SETUP(setup)
 {
@@ -980,6 +985,7 @@ TEST_F(setup, scm_rights)
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		unsigned int len = sizeof(a.desc);
+		int err;
 
 		close(sv[0]);
 		a.fd = recv_fd(sv[1]);
@@ -989,8 +995,9 @@ TEST_F(setup, scm_rights)
 			_exit(2);
 		if (lq_map(&a))
 			_exit(3);
-		if (POST(&a, .op = QP_OP_SEND_IMM, .imm = 4711, .p = "hello",
-			 .len = 5, .flags = QP_SQE_INLINE))
+		err = POST(&a, .op = QP_OP_SEND_IMM, .imm = 4711, .p = "hello",
+			   .len = 5, .flags = QP_SQE_INLINE);
+		if (err)
 			_exit(4);
 		/* stay until the message is taken */
 		if (recv_fd(sv[1]) >= 0)

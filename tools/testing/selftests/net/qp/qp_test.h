@@ -16,8 +16,8 @@
 #define UID_NOBODY	65534
 
 /*
- * A way to connect two queue pairs. A test takes its backend from its variant;
- * a new protocol is one more backend and one more line in QP_VARIANTS().
+ * A way to connect two queue pairs. A test takes its backend from its variant:
+ * a new protocol is one more backend, and one more variant of each fixture.
  */
 struct backend {
 	int domain;
@@ -30,15 +30,6 @@ struct backend {
 
 extern const struct backend be_pipe;		/* abstract names */
 extern const struct backend be_pipe_path;	/* file system names */
-
-#define QP_VARIANTS(fixture)						\
-	FIXTURE_VARIANT(fixture) { const struct backend *be; };		\
-	FIXTURE_VARIANT_ADD(fixture, pipe) { .be = &be_pipe }
-
-/* Also for tests that depend on how addresses look */
-#define QP_NAME_VARIANTS(fixture)					\
-	QP_VARIANTS(fixture);						\
-	FIXTURE_VARIANT_ADD(fixture, pipe_path) { .be = &be_pipe_path }
 
 struct listener {
 	struct lq q;
