@@ -22,7 +22,7 @@
 #include "libqp.h"
 
 #define ADDRESS		"@qp_demo"	/* an abstract name, as AF_UNIX sockets have */
-#define TIMEOUT_MS	20000		/* nothing here takes that long */
+#define TIMEOUT_MS	60000		/* nothing here takes that long */
 #define TEXT_MAX	160
 #define ADDS		1000
 #define BULK_BYTES	(256UL << 20)
