@@ -13,8 +13,6 @@
 #define QP_NET_MAX_MRS		1048576
 #define QP_NET_BUSY_POLL	50	/* microseconds */
 
-static unsigned int qp_net_max_busy_poll = 1000;	/* microseconds */
-
 unsigned int qp_net_id __read_mostly;
 
 /* Count one more, unless that would be more than @limit */
@@ -172,16 +170,16 @@ static const struct ctl_table qp_sysctls[] = {
 		.mode		= 0644,
 		.proc_handler	= proc_douintvec_minmax,
 		.extra1		= SYSCTL_ZERO,
-		.extra2		= &qp_net_max_busy_poll,
+		.extra2		= SYSCTL_ONE_THOUSAND,
 	},
 };
 
 static int __net_init qp_sysctl_init(struct net *net, struct qp_net *qn)
 {
-	struct ctl_table *table;	/* a copy, to be changed */
+	struct ctl_table *const table =
+		kmemdup(qp_sysctls, sizeof(qp_sysctls), GFP_KERNEL);
 	unsigned int i;
 
-	table = kmemdup(qp_sysctls, sizeof(qp_sysctls), GFP_KERNEL);
 	if (!table)
 		return -ENOMEM;
 	for (i = 0; i < ARRAY_SIZE(qp_sysctls); i++) {
