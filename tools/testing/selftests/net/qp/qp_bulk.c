@@ -12,7 +12,7 @@
 #include "kselftest_harness.h"
 #include "qp_test.h"
 
-#define CHUNK	(1U << 20)
+#define CHUNK	(1024 * 1024U)
 #define WINDOW	8
 
 struct end {

@@ -541,30 +541,52 @@ TEST_F_TIMEOUT(hostile, random_rings, 300)
 
 /*
  * Entries that change while the kernel reads them: one process posts, another
- * one with the same rings mapped writes into them all the time.
+ * one with the same rings mapped writes into the entries that come next, all
+ * the time. What is written is good and bad in turns, each field in a rhythm
+ * of its own.
  */
-static void scribble(struct villain v[2], __u64 state)
+static void scribble_send(struct villain *v, __u32 i)
+{
+	struct qp_sqe *sqe = lq_entry(&v->q.sq, lq_load(v->q.sq.head));
+	bool in = i & 64;
+
+	__atomic_store_n(&sqe->flags, in ? QP_SQE_INLINE : 0, __ATOMIC_RELAXED);
+	for (int j = 0; j < 16; j++) {
+		__u32 bad = j & 1;
+
+		__atomic_store_n(&sqe->inline_len, in ? bad * 0xfffffff0 : 0,
+				 __ATOMIC_RELAXED);
+		__atomic_store_n(&sqe->num_sge, in ? 0 : bad ? 65535 : 1,
+				 __ATOMIC_RELAXED);
+		__atomic_store_n(&sqe->sge[0].length, bad * 0xffffffc0,
+				 __ATOMIC_RELAXED);
+		__atomic_store_n(&sqe->opcode, bad ? 200 : QP_OP_SEND,
+				 __ATOMIC_RELAXED);
+	}
+}
+
+static void scribble_receive(struct villain *v)
+{
+	struct qp_rqe *rqe = lq_entry(&v->q.rq, lq_load(v->q.rq.head));
+
+	for (int j = 0; j < 16; j++) {
+		__u32 bad = j & 1;
+
+		__atomic_store_n(&rqe->num_sge, bad ? 65535 : 1,
+				 __ATOMIC_RELAXED);
+		__atomic_store_n(&rqe->sge[0].length, bad ? 0xffffffc0 : BUF,
+				 __ATOMIC_RELAXED);
+		__atomic_store_n(&rqe->sge[0].addr,
+				 v->buf.mem.addr + bad * BUF, __ATOMIC_RELAXED);
+	}
+}
+
+static void scribble(struct villain v[2])
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;;) {
-		struct lq *q = &v[qt_random(&state) % 2].q;
-		struct qp_sqe *sqe;
-		struct qp_rqe *rqe;
-
-		sqe = lq_entry(&q->sq, qt_random(&state));
-		rqe = lq_entry(&q->rq, qt_random(&state));
-		for (int i = 0; i < 50; i++) {
-			sqe->opcode = i % 4 ? i % QP_OP_LAST : QP_OP_SEND;
-			sqe->num_sge = i % 3 ? 1 : 65535;
-			sqe->inline_len = i % 5 ? 0 : 0xfffffff0;
-			sqe->flags ^= QP_SQE_INLINE;
-			sqe->sge[0].length = i % 2 ? 64 : 0xffffffc0;
-			sqe->sge[0].lkey = v[i % 2].buf.mem.lkey;
-			rqe->num_sge = i % 2 ? 1 : 65535;
-			rqe->flags = i % 7 ? 0 : 0xffff;
-			rqe->sge[0].length = i % 2 ? BUF : 0;
-			rqe->sge[0].addr = v[i % 2].buf.mem.addr + i;
-		}
+	for (__u32 i = 0;; i++) {
+		scribble_send(&v[i & 1], i);
+		scribble_receive(&v[i & 1]);
 	}
 }
 
@@ -587,10 +609,8 @@ static void post_good(struct villain *from, struct villain *to)
 TEST_F_TIMEOUT(hostile, changing_entries, 300)
 {
 	__u64 end_ms = qt_now_ms() + self->seconds * 1000 / 3;
-	__u64 state = self->seed;
 	__u32 rounds = 0;
 
-	TH_LOG("QP_SEED=%llu", self->seed);
 	while (qt_now_ms() < end_ms) {
 		__u64 end = qt_now_ms() + 100;
 		struct villain v[2];
@@ -600,7 +620,7 @@ TEST_F_TIMEOUT(hostile, changing_entries, 300)
 		pid = fork();
 		ASSERT_LE(0, pid);
 		if (!pid)
-			scribble(v, qt_random(&state));
+			scribble(v);
 		while (qt_now_ms() < end) {
 			post_good(&v[0], &v[1]);
 			post_good(&v[1], &v[0]);
@@ -649,6 +669,24 @@ static struct qp_desc random_desc(__u64 *state)
 		d.cq_entries = 0;
 	}
 	return d;
+}
+
+/* A mapping keeps its queue pair: only the last ones stay. */
+static void random_mmap(int fd, __u64 *state)
+{
+	static struct { void *p; size_t len; } maps[8];
+	static unsigned int next;
+	size_t len = 4096 << qt_random(state) % 4;
+	void *p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd,
+		       (qt_random(state) % 4) << 28);
+
+	if (p == MAP_FAILED)
+		return;
+	next = (next + 1) % 8;
+	if (maps[next].len)
+		munmap(maps[next].p, maps[next].len);
+	maps[next].p = p;
+	maps[next].len = len;
 }
 
 static void random_call(__u64 *state)
@@ -707,8 +745,7 @@ static void random_call(__u64 *state)
 		recv(fd, buf, len, MSG_DONTWAIT);
 		break;
 	case 14:
-		mmap(NULL, 4096 << qt_random(state) % 4, PROT_READ, MAP_SHARED,
-		     fd, (qt_random(state) % 4) << 28);
+		random_mmap(fd, state);
 		shutdown(fd, chance(state, 20) ? qt_random(state) % 4 : 9);
 		break;
 	case 15:

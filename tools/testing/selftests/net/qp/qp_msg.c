@@ -8,7 +8,7 @@
 #include "kselftest_harness.h"
 #include "qp_test.h"
 
-#define BUF	(1U << 18)
+#define BUF	(256 * 1024U)
 
 /* a has no rings, b has; either may use sendmsg() and recvmsg() */
 FIXTURE(msg)

@@ -2,6 +2,7 @@
 /* What work requests do, and what becomes of them */
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/time.h>
@@ -10,7 +11,7 @@
 #include "qp_test.h"
 
 #define SQ		64
-#define BUF		(1U << 20)
+#define BUF		(1024 * 1024U)
 #define SIGNALED	QP_SQE_SIGNALED
 
 /* Two connected ends, a and b, with a registered buffer each */
@@ -1046,6 +1047,79 @@ TEST_F(ops, send_queue_full)
 	EXPECT_CQE(&self->b, 0, QP_WC_SUCCESS, QP_OP_RECV);
 	EXPECT_EQ(0, POST(&self->a, .op = QP_OP_SEND, LOCAL(0, 8)));
 	EXPECT_ERRNO(EAGAIN, POST(&self->a, .op = QP_OP_SEND, LOCAL(0, 8)));
+}
+
+/*
+ * Whoever looks into the ring may see a completion before the kernel's own
+ * index says so. Its consumption is not taken for an index that cannot be.
+ */
+TEST_F(ops, consumed_while_posted)
+{
+	for (int i = 0; i < 2; i++) {
+		lq_store(self->a.cq.head, i + 1);
+		EXPECT_EQ(0, qt_poll(self->a.fd, POLLIN, 0));
+		EXPECT_ERRNO(ETIME, lq_enter(&self->a, 0, 1, 0));
+		lq_store(self->a.cq.head, i);
+		ASSERT_EQ(0, POST(&self->a, .op = QP_OP_WRITE, .id = i,
+				  .flags = SIGNALED));
+		EXPECT_CQE(&self->a, i, QP_WC_SUCCESS, QP_OP_WRITE);
+	}
+}
+
+/* Look until it is so, mostly without the kernel's help */
+#define SPIN(condition) do {						\
+	for (int _looks = 0; !(condition); _looks++)			\
+		if (_looks > 10000)					\
+			sched_yield();					\
+} while (0)
+
+/* Answer each message with a receive, which has it carried out here */
+static void late_receiver(struct lq *q, __u32 *posted, __u32 n)
+{
+	for (__u32 i = 0; i < n; i++) {
+		SPIN(lq_load(posted) > i);
+		if (lq_post_recv(q, i, NULL, 0, 0))
+			_exit(1);
+		SPIN(lq_cq_peek(q));
+		lq_cq_release(q);
+	}
+	_exit(0);
+}
+
+/*
+ * When a completion is seen, its send is over: the slot in the queue is free
+ * and nothing more of it is to come. The peer's process completes, this one
+ * does the next thing as soon as it sees it.
+ */
+TEST_F_TIMEOUT(ops, completion_seen_at_once, 600)
+{
+	__u32 *posted = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct qp_desc d = lq_desc(1, 1, 2);
+	__u32 n = qt_debug_kernel() ? 40000 : 20000;
+	struct lq a, b;
+	pid_t pid;
+
+	ASSERT_NE(MAP_FAILED, posted);
+	ASSERT_EQ(0, qt_pair(variant->be, &a, &b, 0, &d));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		late_receiver(&b, posted, n);
+	for (__u32 i = 0; i < n; i++) {
+		ASSERT_EQ(0, POST(&a, .op = QP_OP_SEND, .flags = SIGNALED)) {
+			TH_LOG("send %u: %s", i, strerror(errno));
+		}
+		lq_store(posted, i + 1);
+		SPIN(lq_cq_peek(&a));
+		lq_cq_release(&a);
+		if (i % 2)
+			EXPECT_ERRNO(ETIME, lq_enter(&a, 0, 1, 0));
+	}
+	EXPECT_EQ(0, qt_reap(pid));
+	lq_close(&a);
+	lq_close(&b);
+	munmap(posted, 4096);
 }
 
 /* Rights: exactly the right one suffices, at both ends of the region */

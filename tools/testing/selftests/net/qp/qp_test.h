@@ -13,6 +13,10 @@
 #define LONG_MS		20000
 #define SHORT_MS	50
 
+/* A test may take that long, s: a machine may be emulated, by a busy one */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	180
+
 #define UID_NOBODY	65534
 
 /*
