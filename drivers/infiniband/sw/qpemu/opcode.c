@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The tables of opcodes. */
+#include <linux/array_size.h>
+#include <linux/kernel.h>
+#include <rdma/ib_user_verbs.h>
+
+#include "opcode.h"
+
+#define HEADERS(f)						\
+	(((f) & QPEMU_OP_DETH ? IB_DETH_BYTES : 0) +		\
+	 ((f) & QPEMU_OP_FETH ? 4 : 0) +			\
+	 ((f) & QPEMU_OP_RETH ? 16 : 0) +			\
+	 ((f) & QPEMU_OP_ATOMICETH ? 28 : 0) +			\
+	 ((f) & QPEMU_OP_AETH ? 4 : 0) +			\
+	 ((f) & QPEMU_OP_ATOMICACK ? 8 : 0) +			\
+	 ((f) & QPEMU_OP_IMM ? 4 : 0) +				\
+	 ((f) & QPEMU_OP_IETH ? 4 : 0))
+
+#define OP(transport, name, rest_, f)					\
+	[IB_OPCODE_##transport##_##name] = {				\
+		.flags = (f),						\
+		.headers = HEADERS(f),					\
+		.rest = IB_OPCODE_##rest_,				\
+	}
+
+#define START	QPEMU_OP_START
+#define END	QPEMU_OP_END
+#define ONLY	(START | END)
+#define SEND	(QPEMU_OP_SEND | QPEMU_OP_DATA)
+#define PUT	(QPEMU_OP_WRITE | QPEMU_OP_DATA)
+#define ANSWER	(QPEMU_OP_READ | QPEMU_OP_RESPONSE | QPEMU_OP_DATA)
+#define RETH	QPEMU_OP_RETH
+#define AETH	QPEMU_OP_AETH
+#define IMM	QPEMU_OP_IMM
+#define IETH	QPEMU_OP_IETH
+
+/* RC and UC have these in common. */
+#define MESSAGES(t)								\
+	OP(t, SEND_FIRST, SEND_MIDDLE, SEND | START),				\
+	OP(t, SEND_MIDDLE, SEND_MIDDLE, SEND),					\
+	OP(t, SEND_LAST, SEND_LAST, SEND | END),				\
+	OP(t, SEND_LAST_WITH_IMMEDIATE, SEND_LAST_WITH_IMMEDIATE,		\
+	   SEND | END | IMM),							\
+	OP(t, SEND_ONLY, SEND_LAST, SEND | ONLY),				\
+	OP(t, SEND_ONLY_WITH_IMMEDIATE, SEND_LAST_WITH_IMMEDIATE,		\
+	   SEND | ONLY | IMM),							\
+	OP(t, RDMA_WRITE_FIRST, RDMA_WRITE_MIDDLE, PUT | START | RETH),	\
+	OP(t, RDMA_WRITE_MIDDLE, RDMA_WRITE_MIDDLE, PUT),			\
+	OP(t, RDMA_WRITE_LAST, RDMA_WRITE_LAST, PUT | END),			\
+	OP(t, RDMA_WRITE_LAST_WITH_IMMEDIATE, RDMA_WRITE_LAST_WITH_IMMEDIATE,	\
+	   PUT | END | IMM),							\
+	OP(t, RDMA_WRITE_ONLY, RDMA_WRITE_LAST, PUT | ONLY | RETH),		\
+	OP(t, RDMA_WRITE_ONLY_WITH_IMMEDIATE, RDMA_WRITE_LAST_WITH_IMMEDIATE,	\
+	   PUT | ONLY | RETH | IMM)
+
+const struct qpemu_op_info qpemu_ops[256] = {
+	MESSAGES(RC),
+	OP(RC, SEND_LAST_WITH_INVALIDATE, SEND_LAST_WITH_INVALIDATE, SEND | END | IETH),
+	OP(RC, SEND_ONLY_WITH_INVALIDATE, SEND_LAST_WITH_INVALIDATE, SEND | ONLY | IETH),
+	OP(RC, RDMA_READ_REQUEST, RDMA_READ_REQUEST, QPEMU_OP_READ | ONLY | RETH),
+	OP(RC, COMPARE_SWAP, COMPARE_SWAP, QPEMU_OP_ATOMIC | ONLY | QPEMU_OP_ATOMICETH),
+	OP(RC, FETCH_ADD, FETCH_ADD, QPEMU_OP_ATOMIC | ONLY | QPEMU_OP_ATOMICETH),
+	OP(RC, ATOMIC_WRITE, ATOMIC_WRITE, QPEMU_OP_STORE | ONLY | RETH | QPEMU_OP_DATA),
+	OP(RC, FLUSH, FLUSH, QPEMU_OP_FLUSH | ONLY | QPEMU_OP_FETH | RETH),
+
+	OP(RC, RDMA_READ_RESPONSE_FIRST, RDMA_READ_RESPONSE_MIDDLE, ANSWER | START | AETH),
+	OP(RC, RDMA_READ_RESPONSE_MIDDLE, RDMA_READ_RESPONSE_MIDDLE, ANSWER),
+	OP(RC, RDMA_READ_RESPONSE_LAST, RDMA_READ_RESPONSE_LAST, ANSWER | END | AETH),
+	OP(RC, RDMA_READ_RESPONSE_ONLY, RDMA_READ_RESPONSE_LAST, ANSWER | ONLY | AETH),
+	OP(RC, ACKNOWLEDGE, ACKNOWLEDGE,
+	   QPEMU_OP_ACK | QPEMU_OP_RESPONSE | ONLY | AETH),
+	OP(RC, ATOMIC_ACKNOWLEDGE, ATOMIC_ACKNOWLEDGE,
+	   QPEMU_OP_ATOMIC | QPEMU_OP_RESPONSE | ONLY | AETH | QPEMU_OP_ATOMICACK),
+
+	MESSAGES(UC),
+
+	OP(UD, SEND_ONLY, SEND_ONLY, SEND | ONLY | QPEMU_OP_DETH),
+	OP(UD, SEND_ONLY_WITH_IMMEDIATE, SEND_ONLY_WITH_IMMEDIATE,
+	   SEND | ONLY | QPEMU_OP_DETH | IMM),
+};
+
+#define RC	BIT(IB_QPT_RC)
+#define UC	BIT(IB_QPT_UC)
+#define UD	(BIT(IB_QPT_UD) | BIT(IB_QPT_GSI))
+#define WIRE4(base, last, only)						\
+	{ IB_OPCODE_##base##_MIDDLE, IB_OPCODE_##base##_FIRST,		\
+	  IB_OPCODE_##base##_##last, IB_OPCODE_##base##_##only }
+#define WIRE1(op)	{ IB_OPCODE_##op, IB_OPCODE_##op, IB_OPCODE_##op, IB_OPCODE_##op }
+
+static const struct qpemu_wr_info wrs[] = {
+	[IB_WR_SEND] = {
+		"send", QPEMU_OP_SEND | QPEMU_WR_INLINE, RC | UC | UD, IB_WC_SEND,
+		WIRE4(SEND, LAST, ONLY)
+	},
+	[IB_WR_SEND_WITH_IMM] = {
+		"send-imm", QPEMU_OP_SEND | QPEMU_WR_INLINE | IMM, RC | UC | UD, IB_WC_SEND,
+		WIRE4(SEND, LAST_WITH_IMMEDIATE, ONLY_WITH_IMMEDIATE)
+	},
+	[IB_WR_SEND_WITH_INV] = {
+		"send-inv", QPEMU_OP_SEND | QPEMU_WR_INLINE | IETH, RC, IB_WC_SEND,
+		WIRE4(SEND, LAST_WITH_INVALIDATE, ONLY_WITH_INVALIDATE)
+	},
+	[IB_WR_RDMA_WRITE] = {
+		"write", QPEMU_OP_WRITE | QPEMU_WR_INLINE, RC | UC, IB_WC_RDMA_WRITE,
+		WIRE4(RDMA_WRITE, LAST, ONLY)
+	},
+	[IB_WR_RDMA_WRITE_WITH_IMM] = {
+		"write-imm", QPEMU_OP_WRITE | QPEMU_WR_INLINE | IMM, RC | UC,
+		IB_WC_RDMA_WRITE,
+		WIRE4(RDMA_WRITE, LAST_WITH_IMMEDIATE, ONLY_WITH_IMMEDIATE)
+	},
+	[IB_WR_RDMA_READ] = {
+		"read", QPEMU_OP_READ, RC, IB_WC_RDMA_READ, WIRE1(RDMA_READ_REQUEST)
+	},
+	[IB_WR_ATOMIC_CMP_AND_SWP] = {
+		"cmp-swap", QPEMU_OP_ATOMIC, RC, IB_WC_COMP_SWAP, WIRE1(COMPARE_SWAP)
+	},
+	[IB_WR_ATOMIC_FETCH_AND_ADD] = {
+		"fetch-add", QPEMU_OP_ATOMIC, RC, IB_WC_FETCH_ADD, WIRE1(FETCH_ADD)
+	},
+	[IB_WR_ATOMIC_WRITE] = {
+		"atomic-write", QPEMU_OP_STORE | QPEMU_WR_INLINE, RC, IB_WC_ATOMIC_WRITE,
+		WIRE1(ATOMIC_WRITE)
+	},
+	[IB_WR_FLUSH] = {
+		"flush", QPEMU_OP_FLUSH, RC, IB_WC_FLUSH, WIRE1(FLUSH)
+	},
+	[IB_WR_LOCAL_INV] = {
+		"local-inv", QPEMU_WR_LOCAL, RC | UC, IB_WC_LOCAL_INV
+	},
+	[IB_WR_BIND_MW] = {
+		"bind-mw", QPEMU_WR_LOCAL, RC | UC, IB_WC_BIND_MW
+	},
+	[IB_WR_REG_MR] = {
+		"reg-mr", QPEMU_WR_LOCAL | QPEMU_WR_KERNEL, RC | UC, IB_WC_REG_MR
+	},
+};
+
+/**
+ * qpemu_wr_info - the row of a work request's opcode
+ * @opcode: enum ib_wr_opcode, from anywhere
+ *
+ * Return: NULL if there is no such opcode.
+ */
+const struct qpemu_wr_info *qpemu_wr_info(u32 opcode)
+{
+	if (opcode >= ARRAY_SIZE(wrs) || !wrs[opcode].name)
+		return NULL;
+	return &wrs[opcode];
+}
