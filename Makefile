@@ -2,6 +2,7 @@
 # KSRC=DIR takes another kernel source tree; see README.
 
 SELFTESTS := tools/testing/selftests/net/qp
+QPEMU := tools/testing/selftests/rdma/qpemu
 PROGRAMS := $(CURDIR)/build/selftests
 KIND ?= um
 T ?=
@@ -33,6 +34,10 @@ bench: programs
 	@mkdir -p build/bench
 	@vm/run -p -k $(KIND) -o build/bench -- $(SELFTESTS)/qp_bench.sh $(PROGRAMS) \
 		$(CURDIR)/build/bench
+	@PROGRAMS=$(PROGRAMS) vm/run -p -k $(KIND) -o build/bench -- $(QPEMU)/bench.sh \
+		$(CURDIR)/build/bench
+	@PROGRAMS=$(PROGRAMS) vm/run -i -k x86 -o build/bench -- $(QPEMU)/instructions.sh \
+		$(CURDIR)/build/bench
 
 check:
 	@vm/deps check
@@ -47,7 +52,9 @@ programs:
 	@vm/deps
 	@vm/tree >/dev/null
 	@mkdir -p $(PROGRAMS)
-	@$(MAKE) -s -C $(SELFTESTS) KSRC=$(CURDIR)/build/tree OUTPUT=$(PROGRAMS)
+	@for dir in $(SELFTESTS) $(QPEMU); do \
+		$(MAKE) -s -C $$dir KSRC=$(CURDIR)/build/tree OUTPUT=$(PROGRAMS) || exit; \
+	done
 
 clean:
 	@find build -mindepth 1 -maxdepth 1 ! -name 'linux-source-*' -exec rm -rf {} +

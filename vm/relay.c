@@ -460,8 +460,10 @@ static void guest_exec(struct guest *g)
 	s = next_string(s);
 	argc = atoi(s);
 	argv = calloc(argc + 1, sizeof(*argv));
-	for (i = 0; i < argc; i++)
-		argv[i] = s = next_string(s);
+	for (i = 0; i < argc; i++) {
+		s = next_string(s);
+		argv[i] = s;
+	}
 	clearenv();
 	for (s = next_string(s); s < end; s = next_string(s))
 		putenv(s);
