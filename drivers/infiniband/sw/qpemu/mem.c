@@ -591,9 +591,19 @@ static int invalidate_window(const struct qpemu_qp *qp, struct qpemu_region *reg
 	return 0;
 }
 
+/*
+ * IBA v1 10.6.7.2.2: fast registrations. Users in the kernel may register memory
+ * of a process, which is as good as one of those to them.
+ */
+static bool can_invalidate(const struct ib_mr *ibmr)
+{
+	return ibmr->type == IB_MR_TYPE_MEM_REG ||
+	       (ibmr->type == IB_MR_TYPE_USER && !ibmr->pd->uobject);
+}
+
 static int invalidate_mr(struct qpemu_region *region, bool remote)
 {
-	if (region->mr->ibmr.type != IB_MR_TYPE_MEM_REG || has_windows(region))
+	if (!can_invalidate(&region->mr->ibmr) || has_windows(region))
 		return -EINVAL;
 	if (remote && !(region->access & REMOTE_RIGHTS))
 		return -EINVAL;
