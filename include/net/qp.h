@@ -13,6 +13,8 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/poll.h>
+#include <linux/refcount.h>
+#include <linux/rhashtable-types.h>
 #include <linux/spinlock.h>
 #include <net/sock.h>
 #include <uapi/linux/qp.h>
@@ -22,6 +24,24 @@ struct qp_cq;
 struct qp_mr;
 struct qp_mtable;
 struct qp_sock;
+
+/**
+ * struct qp_mem_ops - registering memory with devices
+ * @reg: make @mr known to the devices of its table. Returns 0, or 1 if there is
+ *	no device yet: the core pins the memory meanwhile
+ * @dereg: the opposite; waits for accesses of devices
+ * @rkey: the key to give to the peers of @qp, 0 if it has no device
+ * @free: the last registration of the table is gone: free &qp_mtable.priv
+ *
+ * For protocols whose devices access memory by keys of their own. All may
+ * sleep; @reg runs in the process whose memory it is.
+ */
+struct qp_mem_ops {
+	int (*reg)(struct qp_mr *mr);
+	void (*dereg)(struct qp_mr *mr);
+	u32 (*rkey)(const struct qp_sock *qp, const struct qp_mr *mr);
+	void (*free)(struct qp_mtable *table);
+};
 
 /* struct qp_opinfo.flags */
 #define QP_OPF_SGE	BIT(0)	/* has a gather or scatter list */
@@ -60,6 +80,7 @@ extern const struct qp_opinfo qp_opinfo[QP_OP_LAST];
  * @data: kernel buffer that holds the message, or NULL: it is in @sqe.sge.
  *	Inline data and sendmsg() have one
  * @msg: from sendmsg(): no completion, outlives the sender's close
+ * @priv: the protocol's part, of &qp_proto.wr_priv bytes
  * @sqe: the user's entry, copied and checked
  */
 struct qp_wr {
@@ -69,6 +90,7 @@ struct qp_wr {
 	u32 done;
 	void *data;
 	bool msg;
+	void *priv;
 	struct qp_sqe sqe;
 };
 
@@ -93,6 +115,9 @@ struct qp_rwr {
  * @domains: address families that it serves, bits 1ULL << AF_*
  * @types: types of queue pair, bits 1 << enum qp_type
  * @opcodes: send opcodes, bits 1 << enum qp_opcode
+ * @wr_priv: bytes that it keeps with each send work request
+ * @contiguous: kernel buffers are handed to devices: they come from kmalloc()
+ * @mem_ops: how memory is registered, NULL if the core pins it
  * @owner: the module; held by each queue pair
  * @list: the core's
  * @init: a queue pair was made; sets &qp_sock.priv
@@ -114,6 +139,8 @@ struct qp_rwr {
  * @kick: start work: sends were posted or the user came by and may have
  *	posted receives. May sleep
  * @recvmsg: as &proto_ops.recvmsg
+ * @set_proto: speak the protocol @proto, which has the same operations, from
+ *	now on; under the socket lock. NULL if there is no choice
  *
  * Unless stated otherwise operations run in process context and may sleep.
  */
@@ -123,6 +150,9 @@ struct qp_proto {
 	u64 domains;
 	u32 types;
 	u32 opcodes;
+	u32 wr_priv;
+	bool contiguous;
+	const struct qp_mem_ops *mem_ops;
 	struct module *owner;
 	struct list_head list;
 
@@ -143,6 +173,7 @@ struct qp_proto {
 	void (*kick)(struct qp_sock *qp);
 	int (*recvmsg)(struct qp_sock *qp, struct msghdr *msg, size_t len,
 		       int flags);
+	int (*set_proto)(struct qp_sock *qp, const struct qp_proto *proto);
 };
 
 int qp_proto_register(struct qp_proto *proto);
@@ -190,6 +221,8 @@ struct qp_rq {
  * @qpn: its number in the network namespace
  * @max_sge: entries of a gather/scatter list
  * @max_inline: bytes of inline data
+ * @opcodes: send opcodes, bits 1 << enum qp_opcode
+ * @recvs: receives taken by qp_recv_take() and not yet completed
  * @mem: the memory table, shared or not
  * @cq: the completion queue, shared or not; NULL if it has none
  * @sq: send queue
@@ -209,6 +242,8 @@ struct qp_sock {
 	u32 qpn;
 	u32 max_sge;
 	u32 max_inline;
+	u32 opcodes;
+	atomic_t recvs;
 	struct qp_mtable *mem;
 	struct qp_cq *cq;
 	struct qp_sq sq;
@@ -247,6 +282,15 @@ void qp_set_state(struct qp_sock *qp, enum qp_state state);
 void qp_wake(struct qp_sock *qp, __poll_t events);
 void qp_hangup(struct qp_sock *qp);
 
+/* sysctl net.qp.emulation */
+enum qp_emulation {
+	QP_EMULATION_OFF,	/* never make a device */
+	QP_EMULATION_ON_DEMAND,	/* make one, remove it when it is not needed */
+	QP_EMULATION_KEEP,	/* make one, and keep it */
+};
+
+enum qp_emulation qp_net_emulation(const struct net *net);
+
 /* Who is at an end of a connection, for SO_PEERCRED and SO_PEERPIDFD */
 struct qp_cred {
 	struct pid *pid;
@@ -263,10 +307,80 @@ bool qp_recv_ready(struct qp_sock *qp);
 int qp_recv_get(struct qp_sock *qp, struct qp_rwr *rwr);
 void qp_recv_done(struct qp_sock *qp, const struct qp_rwr *rwr, u16 status,
 		  const struct qp_wr *wr, u32 byte_len);
+int qp_recv_take(struct qp_sock *qp, struct qp_rwr *rwr);
+bool qp_recv_report(struct qp_sock *qp, const struct qp_cqe *cqe);
+u32 qp_recv_room(struct qp_sock *qp);
+bool qp_recv_pending(struct qp_sock *qp);
 void qp_recv_flush(struct qp_sock *qp);
 void qp_recv_need_wakeup(struct qp_sock *qp, bool need);
 u32 qp_sends_outstanding(const struct qp_sock *qp);
 bool qp_send_room(const struct qp_sock *qp);
+
+/**
+ * struct qp_mr - a memory registration
+ * @node: in &qp_net.mrs
+ * @table_node: in &qp_mtable.mrs
+ * @rcu: look-ups may still read it
+ * @ref: one of the table while it is valid, one of each access in progress
+ * @key: lkey, and rkey if @access has a remote right
+ * @access: QP_ACCESS_*
+ * @dead: deregistered: accesses in progress end
+ * @addr: address of the first byte in the process that registered it
+ * @base: address of the first byte, as work requests name it
+ * @length: bytes
+ * @offset: of the first byte in the first page
+ * @nr_pages: entries in @pages
+ * @pages: pinned; NULL if devices have them
+ * @user: charged with the locked memory, NULL if exempt
+ * @mm: whose memory it is
+ * @priv: of the protocol that registers with devices
+ * @table: where it is, or was
+ * @idle: completed when the last access ended, if somebody waits
+ */
+struct qp_mr {
+	struct rhash_head node;
+	struct list_head table_node;
+	struct rcu_head rcu;
+	refcount_t ref;
+	u32 key;
+	u32 access;
+	bool dead;
+	u64 addr;
+	u64 base;
+	u64 length;
+	unsigned int offset;
+	unsigned long nr_pages;
+	struct page **pages;
+	struct user_struct *user;
+	struct mm_struct *mm;
+	void *priv;
+	struct qp_mtable *table;
+	struct completion *idle;
+};
+
+/**
+ * struct qp_mtable - registrations that queue pairs share
+ * @users: queue pairs that use it; the registrations end with the last one
+ * @ref: one of the users, one of each registration not yet freed
+ * @net: charged with the registrations, referenced
+ * @ops: how memory is registered with devices, NULL if there are none
+ * @priv: of the protocol that has @ops
+ * @lock: protects @mrs
+ * @mrs: valid registrations
+ * @nr: registrations, valid or with an access in progress
+ * @bytes: bytes of them
+ */
+struct qp_mtable {
+	refcount_t users;
+	refcount_t ref;
+	struct net *net;
+	const struct qp_mem_ops *ops;
+	void *priv;
+	spinlock_t lock;		/* @mrs */
+	struct list_head mrs;
+	atomic_t nr;
+	atomic64_t bytes;
+};
 
 /* Memory: net/qp/mem.c */
 struct qp_mr *qp_mr_get(struct qp_mtable *table, u32 key, u64 addr, u64 len,
@@ -274,6 +388,30 @@ struct qp_mr *qp_mr_get(struct qp_mtable *table, u32 key, u64 addr, u64 len,
 void qp_mr_put(struct qp_mr *mr);
 bool qp_mr_dead(const struct qp_mr *mr);
 int qp_mr_invalidate(struct qp_mtable *table, u32 key, bool remote);
+struct qp_mr *qp_mr_find(const struct qp_mtable *table, u32 key);
+void qp_mr_unpin(struct qp_mr *mr);
+void qp_mtable_ref(struct qp_mtable *table);
+void qp_mtable_unref(struct qp_mtable *table);
+
+/**
+ * qp_mr_check() - may this be done with registered memory?
+ * @mr: the registration
+ * @addr: address in it
+ * @len: bytes, not 0
+ * @access: rights that it must grant, QP_ACCESS_*
+ *
+ * Return: 0; -EACCES (right not granted), -ERANGE (outside of it).
+ */
+static inline int qp_mr_check(const struct qp_mr *mr, u64 addr, u64 len,
+			      u32 access)
+{
+	if ((mr->access & access) != access)
+		return -EACCES;
+	if (addr < mr->base || addr - mr->base > mr->length ||
+	    len > mr->length - (addr - mr->base))
+		return -ERANGE;
+	return 0;
+}
 
 /*
  * A place in memory that bytes are copied from or to: a list of pieces of

@@ -284,6 +284,7 @@ static int qp_sock_init(struct socket *sock, struct net *net,
 
 	qp = qp_sk(sk);
 	qp->proto = proto;
+	qp->opcodes = proto->opcodes;
 	qp->domain = domain;
 	qp->type = type;
 	mutex_init(&qp->sq.lock);

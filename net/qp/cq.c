@@ -45,11 +45,28 @@ void qp_cq_put(struct qp_cq *cq)
 	kfree(cq);
 }
 
+static u32 __qp_cq_free(const struct qp_cq *cq)
+{
+	u32 taken = qp_ring_used(&cq->ring, cq->tail) + cq->reserved;
+
+	lockdep_assert_held(&cq->lock);
+	return cq->ring.entries - min(taken, cq->ring.entries);
+}
+
 static bool __qp_cq_room(const struct qp_cq *cq)
 {
-	lockdep_assert_held(&cq->lock);
-	return qp_ring_used(&cq->ring, cq->tail) + cq->reserved <
-	       cq->ring.entries;
+	return __qp_cq_free(cq);
+}
+
+/* How many more completions there is room for */
+u32 qp_cq_free(struct qp_cq *cq)
+{
+	u32 n;
+
+	spin_lock_bh(&cq->lock);
+	n = __qp_cq_free(cq);
+	spin_unlock_bh(&cq->lock);
+	return n;
 }
 
 /* Is there room for one more completion? */

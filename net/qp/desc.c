@@ -132,6 +132,9 @@ static int qp_desc_share(struct qp_sock *qp, const struct qp_desc *desc,
 		cq_of = other;
 	if (cq_of && !cq_of->cq)
 		return -EINVAL;
+	/* Memory of devices and memory that the core copies are not the same */
+	if (mem_of && mem_of->mem->ops != qp->proto->mem_ops)
+		return -EXDEV;
 
 	if (cq_of)
 		qp->cq = qp_cq_get(cq_of->cq);
@@ -146,7 +149,8 @@ static int qp_desc_share(struct qp_sock *qp, const struct qp_desc *desc,
 	if (mem_of)
 		qp->mem = qp_mtable_get(mem_of->mem);
 	else
-		qp->mem = qp_mtable_create(sock_net(&qp->sk));
+		qp->mem = qp_mtable_create(sock_net(&qp->sk),
+					   qp->proto->mem_ops);
 	if (IS_ERR(qp->mem)) {
 		err = PTR_ERR(qp->mem);
 		qp->mem = NULL;
@@ -212,6 +216,7 @@ int qp_desc_apply(struct qp_sock *qp, const struct qp_desc *desc,
 	if (desc->ifindex && qp->domain == AF_UNIX)
 		return -EINVAL;
 
+	qp->sk.sk_bound_dev_if = desc->ifindex;
 	qp->max_sge = desc->max_sge;
 	qp->max_inline = desc->max_inline;
 	err = qp_desc_share(qp, desc, flags, listener);

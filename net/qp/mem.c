@@ -46,7 +46,7 @@ void qp_mem_net_exit(struct qp_net *qn)
 	rhashtable_destroy(&qn->mrs);
 }
 
-struct qp_mtable *qp_mtable_create(struct net *net)
+struct qp_mtable *qp_mtable_create(struct net *net, const struct qp_mem_ops *ops)
 {
 	struct qp_mtable *table;
 
@@ -57,6 +57,7 @@ struct qp_mtable *qp_mtable_create(struct net *net)
 	refcount_set(&table->ref, 1);
 	spin_lock_init(&table->lock);
 	INIT_LIST_HEAD(&table->mrs);
+	table->ops = ops;
 	table->net = get_net(net);
 	return table;
 }
@@ -67,22 +68,51 @@ struct qp_mtable *qp_mtable_get(struct qp_mtable *table)
 	return table;
 }
 
-static void qp_mtable_unref(struct qp_mtable *table)
+/**
+ * qp_mtable_ref() - keep a memory table, though not its registrations
+ * @table: the memory table
+ *
+ * Context: any.
+ */
+void qp_mtable_ref(struct qp_mtable *table)
+{
+	refcount_inc(&table->ref);
+}
+EXPORT_SYMBOL_GPL(qp_mtable_ref);
+
+/**
+ * qp_mtable_unref() - the opposite of qp_mtable_ref()
+ * @table: the memory table
+ *
+ * Context: process, may sleep.
+ */
+void qp_mtable_unref(struct qp_mtable *table)
 {
 	if (!refcount_dec_and_test(&table->ref))
 		return;
+	if (table->ops)
+		table->ops->free(table);
 	put_net(table->net);
 	kfree(table);
 }
+EXPORT_SYMBOL_GPL(qp_mtable_unref);
 
-/* Find a registration. Under the RCU read lock. */
-static struct qp_mr *qp_mr_find(const struct qp_mtable *table, u32 key)
+/**
+ * qp_mr_find() - find a registration
+ * @table: memory table
+ * @key: lkey, or rkey if the core pins the memory
+ *
+ * Context: any, under rcu_read_lock().
+ * Return: the registration, to be looked at until rcu_read_unlock(), or NULL.
+ */
+struct qp_mr *qp_mr_find(const struct qp_mtable *table, u32 key)
 {
 	struct qp_mr *mr;
 
 	mr = rhashtable_lookup(&qp_pernet(table->net)->mrs, &key, qp_mr_params);
 	return mr && mr->table == table ? mr : NULL;
 }
+EXPORT_SYMBOL_GPL(qp_mr_find);
 
 /*
  * Take a registration out of the tables. Whoever succeeds owns their
@@ -132,8 +162,6 @@ static int qp_mr_account(struct qp_mr *mr)
 		} while (!atomic_long_try_cmpxchg(&user->locked_vm, &old, new));
 		mr->user = get_uid(user);
 	}
-	mr->mm = current->mm;
-	mmgrab(mr->mm);
 	atomic64_add(mr->nr_pages, &mr->mm->pinned_vm);
 	return 0;
 }
@@ -143,15 +171,14 @@ static void qp_mr_unaccount(struct qp_mr *mr)
 	if (mr->user) {
 		atomic_long_sub(mr->nr_pages, &mr->user->locked_vm);
 		free_uid(mr->user);
+		mr->user = NULL;
 	}
-	if (mr->mm) {
-		atomic64_sub(mr->nr_pages, &mr->mm->pinned_vm);
-		mmdrop(mr->mm);
-	}
+	atomic64_sub(mr->nr_pages, &mr->mm->pinned_vm);
 }
 
-static int qp_mr_pin(struct qp_mr *mr, unsigned long addr)
+static int qp_mr_get_pages(struct qp_mr *mr)
 {
+	unsigned long addr = mr->addr & PAGE_MASK;
 	unsigned int flags = FOLL_LONGTERM;
 	unsigned long done = 0;
 	int n, err;
@@ -175,6 +202,44 @@ static int qp_mr_pin(struct qp_mr *mr, unsigned long addr)
 	}
 	return 0;
 }
+
+/* Pin the pages and charge for them */
+static int qp_mr_pin(struct qp_mr *mr)
+{
+	int err = qp_mr_account(mr);
+
+	if (err)
+		return err;
+	mr->pages = kvmalloc_array(mr->nr_pages, sizeof(*mr->pages),
+				   GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	err = mr->pages ? qp_mr_get_pages(mr) : -ENOMEM;
+	if (!err)
+		return 0;
+	kvfree(mr->pages);
+	mr->pages = NULL;
+	qp_mr_unaccount(mr);
+	return err;
+}
+
+/**
+ * qp_mr_unpin() - let go of the pages
+ * @mr: a registration; if devices have its memory, the pages are pinned for
+ *	them
+ *
+ * Context: process, may sleep. No access to the pages is in progress, and none
+ * begins.
+ */
+void qp_mr_unpin(struct qp_mr *mr)
+{
+	if (!mr->pages)
+		return;
+	unpin_user_pages_dirty_lock(mr->pages, mr->nr_pages,
+				    mr->access & QP_ACCESS_LOCAL_WRITE);
+	kvfree(mr->pages);
+	mr->pages = NULL;
+	qp_mr_unaccount(mr);
+}
+EXPORT_SYMBOL_GPL(qp_mr_unpin);
 
 /* Set an unused random key and enter the tables */
 int qp_mr_insert(struct qp_mtable *table, struct qp_mr *mr)
@@ -221,9 +286,17 @@ static void qp_mr_release_slot(struct qp_mtable *table)
 	atomic_dec(&table->nr);
 }
 
+/* The key to give to a peer of @qp; 0 if it may not have one, or not yet */
+static u32 qp_mr_rkey(const struct qp_sock *qp, const struct qp_mr *mr)
+{
+	if (!(mr->access & QP_ACCESS_REMOTE))
+		return 0;
+	return mr->table->ops ? mr->table->ops->rkey(qp, mr) : mr->key;
+}
+
 /**
  * qp_mem_reg() - register memory of the calling process
- * @table: memory table
+ * @qp: a queue pair that has the memory table
  * @mem: what, and with which rights; the keys come back in it
  *
  * Context: process, may sleep.
@@ -231,8 +304,9 @@ static void qp_mr_release_slot(struct qp_mtable *table)
  * network namespace), -ENOMEM (RLIMIT_MEMLOCK, or memory), -EFAULT (not
  * mapped, or not writable), -EINTR (being killed).
  */
-int qp_mem_reg(struct qp_mtable *table, struct qp_mem *mem)
+int qp_mem_reg(struct qp_sock *qp, struct qp_mem *mem)
 {
+	struct qp_mtable *table = qp->mem;
 	struct qp_net *qn = qp_pernet(table->net);
 	struct qp_mr *mr;
 	int err;
@@ -252,23 +326,20 @@ int qp_mem_reg(struct qp_mtable *table, struct qp_mem *mem)
 	refcount_set(&mr->ref, 2);
 	mr->table = table;
 	mr->access = mem->access;
+	mr->addr = mem->addr;
 	mr->base = mem->access & QP_ACCESS_ZERO_BASED ? 0 : mem->addr;
 	mr->length = mem->length;
 	mr->offset = offset_in_page(mem->addr);
 	mr->nr_pages = PFN_UP(mr->offset + (unsigned long)mem->length);
+	mr->mm = current->mm;
 
-	err = qp_mr_account(mr);
+	err = table->ops ? table->ops->reg(mr) : 1;
+	if (err > 0)
+		err = qp_mr_pin(mr);
 	if (err)
-		goto free;
-	err = -ENOMEM;
-	mr->pages = kvmalloc_array(mr->nr_pages, sizeof(*mr->pages),
-				   GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!mr->pages)
-		goto unaccount;
-	err = qp_mr_pin(mr, mem->addr & PAGE_MASK);
-	if (err)
-		goto free_pages;
+		goto dereg;
 
+	mmgrab(mr->mm);
 	refcount_inc(&table->ref);
 	atomic64_add(mr->length, &table->bytes);
 	err = qp_mr_insert(table, mr);
@@ -276,16 +347,14 @@ int qp_mem_reg(struct qp_mtable *table, struct qp_mem *mem)
 		qp_mr_put(mr);
 	} else {
 		mem->lkey = mr->key;
-		mem->rkey = mr->access & QP_ACCESS_REMOTE ? mr->key : 0;
+		mem->rkey = qp_mr_rkey(qp, mr);
 	}
 	qp_mr_put(mr);
 	return err;
 
-free_pages:
-	kvfree(mr->pages);
-unaccount:
-	qp_mr_unaccount(mr);
-free:
+dereg:
+	if (table->ops)
+		table->ops->dereg(mr);
 	kfree(mr);
 slot:
 	qp_mr_release_slot(table);
@@ -296,10 +365,11 @@ static void qp_mr_free(struct qp_mr *mr)
 {
 	struct qp_mtable *table = mr->table;
 
-	unpin_user_pages_dirty_lock(mr->pages, mr->nr_pages,
-				    mr->access & QP_ACCESS_LOCAL_WRITE);
-	kvfree(mr->pages);
-	qp_mr_unaccount(mr);
+	if (table->ops)
+		table->ops->dereg(mr);
+	qp_mr_unpin(mr);
+	if (mr->mm)
+		mmdrop(mr->mm);
 	atomic64_sub(mr->length, &table->bytes);
 	qp_mr_release_slot(table);
 	if (mr->idle)
@@ -350,20 +420,15 @@ struct qp_mr *qp_mr_get(struct qp_mtable *table, u32 key, u64 addr, u64 len,
 			u32 access, u64 *offset)
 {
 	struct qp_mr *mr;
-	int err = 0;
+	int err = -ENOENT;
 
 	rcu_read_lock();
 	mr = qp_mr_find(table, key);
-	if (!mr)
+	if (mr)
+		err = qp_mr_check(mr, addr, len, access);
+	if (!err && !refcount_inc_not_zero(&mr->ref))
 		err = -ENOENT;
-	else if ((mr->access & access) != access)
-		err = -EACCES;
-	else if (addr < mr->base || addr - mr->base > mr->length ||
-		 len > mr->length - (addr - mr->base))
-		err = -ERANGE;
-	else if (!refcount_inc_not_zero(&mr->ref))
-		err = -ENOENT;
-	else
+	if (!err)
 		*offset = mr->offset + (addr - mr->base);
 	rcu_read_unlock();
 	return err ? ERR_PTR(err) : mr;
@@ -403,18 +468,18 @@ int qp_mr_invalidate(struct qp_mtable *table, u32 key, bool remote)
 EXPORT_SYMBOL_GPL(qp_mr_invalidate);
 
 /* Describe the registration with @mem->lkey */
-int qp_mem_query(struct qp_mtable *table, struct qp_mem *mem)
+int qp_mem_query(struct qp_sock *qp, struct qp_mem *mem)
 {
 	struct qp_mr *mr;
 	int err = -ENOENT;
 
 	rcu_read_lock();
-	mr = qp_mr_find(table, mem->lkey);
+	mr = qp_mr_find(qp->mem, mem->lkey);
 	if (mr) {
 		mem->addr = mr->base;
 		mem->length = mr->length;
 		mem->access = mr->access;
-		mem->rkey = mr->access & QP_ACCESS_REMOTE ? mr->key : 0;
+		mem->rkey = qp_mr_rkey(qp, mr);
 		err = 0;
 	}
 	rcu_read_unlock();

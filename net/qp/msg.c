@@ -91,6 +91,8 @@ static int qp_msg_reserve(struct qp_sock *qp, int truesize, long timeo)
 
 static int qp_msg_post(struct qp_sock *qp, struct msghdr *msg, u32 len)
 {
+	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
+	size_t size = qp_wr_bytes(struct_size_t(struct qp_wr, sqe.inl, len), qp);
 	struct qp_sqe sqe = {};
 	struct qp_wr *wr;
 	int err;
@@ -98,12 +100,13 @@ static int qp_msg_post(struct qp_sock *qp, struct msghdr *msg, u32 len)
 	err = qp_msg_control(msg, &sqe);
 	if (err)
 		return err;
-	if (!(qp->proto->opcodes & BIT(sqe.opcode)))
+	if (!(READ_ONCE(qp->opcodes) & BIT(sqe.opcode)))
 		return -EOPNOTSUPP;
-	wr = kvmalloc(struct_size(wr, sqe.inl, len),
-		      GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	wr = qp->proto->contiguous ? kmalloc(size, gfp | __GFP_RETRY_MAYFAIL) :
+				     kvmalloc(size, gfp);
 	if (!wr)
 		return -ENOMEM;
+	wr->priv = qp_wr_priv(wr, size, qp);
 	wr->sqe = sqe;
 	wr->op = &qp_opinfo[sqe.opcode];
 	wr->length = len;

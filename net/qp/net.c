@@ -12,6 +12,7 @@
 #define QP_NET_MAX_QPS		65536
 #define QP_NET_MAX_MRS		1048576
 #define QP_NET_BUSY_POLL	50	/* microseconds */
+#define QP_NET_EMULATION	QP_EMULATION_ON_DEMAND
 
 unsigned int qp_net_id __read_mostly;
 
@@ -23,6 +24,18 @@ bool qp_net_charge(atomic_t *count, unsigned int limit)
 	atomic_dec(count);
 	return false;
 }
+
+/**
+ * qp_net_emulation() - are devices made for netdevices that have none?
+ * @net: the network namespace
+ *
+ * Return: enum qp_emulation, sysctl net.qp.emulation.
+ */
+enum qp_emulation qp_net_emulation(const struct net *net)
+{
+	return READ_ONCE(qp_pernet(net)->emulation);
+}
+EXPORT_SYMBOL_GPL(qp_net_emulation);
 
 /* Give the queue pair its number and show it */
 int qp_net_add(struct qp_sock *qp)
@@ -91,7 +104,10 @@ static void qp_seq_stop(struct seq_file *seq, void *v)
 	xa_unlock_bh(&qp_pernet(seq_file_net(seq))->qps);
 }
 
-/* An AF_UNIX name as /proc/net/unix shows it: abstract names begin with @ */
+/*
+ * An IP address and port, or an AF_UNIX name as /proc/net/unix shows it: abstract
+ * names begin with @
+ */
 static void qp_seq_name(struct seq_file *seq, struct qp_sock *qp, bool peer)
 {
 	struct sockaddr_storage addr = {};
@@ -100,6 +116,10 @@ static void qp_seq_name(struct seq_file *seq, struct qp_sock *qp, bool peer)
 	int i, n = len - offsetof(struct sockaddr_storage, __data);
 
 	seq_putc(seq, ' ');
+	if (n > 0 && addr.ss_family != AF_UNIX) {
+		seq_printf(seq, "%pISpc", &addr);
+		return;
+	}
 	if (n <= 0) {
 		seq_putc(seq, '-');
 		return;
@@ -172,6 +192,15 @@ static const struct ctl_table qp_sysctls[] = {
 		.extra1		= SYSCTL_ZERO,
 		.extra2		= SYSCTL_ONE_THOUSAND,
 	},
+	{
+		.procname	= "emulation",
+		.data		= &((struct qp_net *)NULL)->emulation,
+		.maxlen		= sizeof(unsigned int),
+		.mode		= 0644,
+		.proc_handler	= proc_douintvec_minmax,
+		.extra1		= SYSCTL_ZERO,
+		.extra2		= SYSCTL_TWO,
+	},
 };
 
 static int __net_init qp_sysctl_init(struct net *net, struct qp_net *qn)
@@ -227,11 +256,13 @@ static int __net_init qp_net_start(struct net *net)
 		qn->max_mem_regions = QP_NET_MAX_MRS;
 		qn->max_entries = QP_MAX_ENTRIES;
 		qn->busy_poll = QP_NET_BUSY_POLL;
+		qn->emulation = QP_NET_EMULATION;
 	} else {
 		qn->max_qps = READ_ONCE(init->max_qps);
 		qn->max_mem_regions = READ_ONCE(init->max_mem_regions);
 		qn->max_entries = READ_ONCE(init->max_entries);
 		qn->busy_poll = READ_ONCE(init->busy_poll);
+		qn->emulation = READ_ONCE(init->emulation);
 	}
 	err = qp_mem_net_init(qn);
 	if (err)

@@ -48,6 +48,27 @@ static int qp_get_proto(struct qp_sock *qp, void *val)
 	return 0;
 }
 
+static int qp_set_proto(struct qp_sock *qp, void *val)
+{
+	const struct qp_proto *proto;
+	u32 id = *(u32 *)val;
+	int err;
+
+	proto = qp_proto_get(qp->domain, id);
+	if (IS_ERR(proto))
+		return PTR_ERR(proto);
+	lock_sock(&qp->sk);
+	if (proto == qp->proto)
+		err = 0;
+	else if (!qp->proto->set_proto || proto->owner != qp->proto->owner)
+		err = -EPROTONOSUPPORT;
+	else
+		err = qp->proto->set_proto(qp, proto);
+	release_sock(&qp->sk);
+	module_put(proto->owner);
+	return err;
+}
+
 static int qp_get_info(struct qp_sock *qp, void *val)
 {
 	struct qp_info *info = val;
@@ -70,7 +91,7 @@ static int qp_get_info(struct qp_sock *qp, void *val)
 
 static int qp_set_mem_reg(struct qp_sock *qp, void *val)
 {
-	return qp_mem_reg(qp->mem, val);
+	return qp_mem_reg(qp, val);
 }
 
 static void qp_undo_mem_reg(struct qp_sock *qp, void *val)
@@ -87,7 +108,7 @@ static int qp_set_mem_dereg(struct qp_sock *qp, void *val)
 
 static int qp_get_mem(struct qp_sock *qp, void *val)
 {
-	return qp_mem_query(qp->mem, val);
+	return qp_mem_query(qp, val);
 }
 
 static const struct qp_optinfo qp_opts[] = {
@@ -99,6 +120,7 @@ static const struct qp_optinfo qp_opts[] = {
 	[QP_PROTO] = {
 		.min	= sizeof(u32),
 		.size	= sizeof(u32),
+		.set	= qp_set_proto,
 		.get	= qp_get_proto,
 	},
 	[QP_INFO] = {

@@ -33,6 +33,7 @@ struct io_uring_cmd;
  * @max_mem_regions: sysctl net.qp.max_mem_regions
  * @max_entries: sysctl net.qp.max_entries, for each ring
  * @busy_poll: sysctl net.qp.busy_poll, microseconds
+ * @emulation: sysctl net.qp.emulation, enum qp_emulation
  * @ctl: the sysctl table
  */
 struct qp_net {
@@ -45,6 +46,7 @@ struct qp_net {
 	unsigned int max_mem_regions;
 	unsigned int max_entries;
 	unsigned int busy_poll;
+	unsigned int emulation;
 	struct ctl_table_header *ctl;
 };
 
@@ -83,6 +85,7 @@ struct qp_cq *qp_cq_create(u32 entries);
 struct qp_cq *qp_cq_get(struct qp_cq *cq);
 void qp_cq_put(struct qp_cq *cq);
 bool qp_cq_room(struct qp_cq *cq);
+u32 qp_cq_free(struct qp_cq *cq);
 bool qp_cq_reserve(struct qp_cq *cq);
 void qp_cq_unreserve(struct qp_cq *cq);
 void qp_cq_post(struct qp_cq *cq, const struct qp_cqe *cqe);
@@ -90,70 +93,12 @@ u32 qp_cq_ready(const struct qp_cq *cq);
 void qp_cq_wake(struct qp_cq *cq, __poll_t events);
 int qp_cq_wait(struct qp_sock *qp, u32 min, ktime_t *expires);
 
-/**
- * struct qp_mr - a memory registration
- * @node: in &qp_net.mrs
- * @table_node: in &qp_mtable.mrs
- * @rcu: look-ups may still read it
- * @ref: one of the table while it is valid, one of each access in progress
- * @key: lkey, and rkey if @access has a remote right
- * @access: QP_ACCESS_*
- * @dead: deregistered: accesses in progress end
- * @base: address of the first byte, as work requests name it
- * @length: bytes
- * @offset: of the first byte in the first page
- * @nr_pages: entries in @pages
- * @pages: pinned
- * @user: charged with the locked memory, NULL if exempt
- * @mm: whose pinned_vm counts the pages
- * @table: where it is, or was
- * @idle: completed when the last access ended, if somebody waits
- */
-struct qp_mr {
-	struct rhash_head node;
-	struct list_head table_node;
-	struct rcu_head rcu;
-	refcount_t ref;
-	u32 key;
-	u32 access;
-	bool dead;
-	u64 base;
-	u64 length;
-	unsigned int offset;
-	unsigned long nr_pages;
-	struct page **pages;
-	struct user_struct *user;
-	struct mm_struct *mm;
-	struct qp_mtable *table;
-	struct completion *idle;
-};
-
-/**
- * struct qp_mtable - registrations that queue pairs share
- * @users: queue pairs that use it; the registrations end with the last one
- * @ref: one of the users, one of each registration not yet freed
- * @net: charged with the registrations, referenced
- * @lock: protects @mrs
- * @mrs: valid registrations
- * @nr: registrations, valid or with an access in progress
- * @bytes: bytes of them
- */
-struct qp_mtable {
-	refcount_t users;
-	refcount_t ref;
-	struct net *net;
-	spinlock_t lock;		/* @mrs */
-	struct list_head mrs;
-	atomic_t nr;
-	atomic64_t bytes;
-};
-
-struct qp_mtable *qp_mtable_create(struct net *net);
+struct qp_mtable *qp_mtable_create(struct net *net, const struct qp_mem_ops *ops);
 struct qp_mtable *qp_mtable_get(struct qp_mtable *table);
 void qp_mtable_put(struct qp_mtable *table);
 int qp_mem_check(const struct qp_mem *mem);
-int qp_mem_reg(struct qp_mtable *table, struct qp_mem *mem);
-int qp_mem_query(struct qp_mtable *table, struct qp_mem *mem);
+int qp_mem_reg(struct qp_sock *qp, struct qp_mem *mem);
+int qp_mem_query(struct qp_sock *qp, struct qp_mem *mem);
 int qp_mr_insert(struct qp_mtable *table, struct qp_mr *mr);
 int qp_mem_net_init(struct qp_net *qn);
 void qp_mem_net_exit(struct qp_net *qn);
@@ -168,6 +113,18 @@ bool qp_finished(const struct qp_sock *qp);
 int qp_sq_alloc(struct qp_sock *qp, u32 entries);
 void qp_sq_free(struct qp_sock *qp);
 void qp_rq_free(struct qp_sock *qp);
+
+/* Memory of a request of @size bytes, with the protocol's part at its end */
+static inline size_t qp_wr_bytes(size_t size, const struct qp_sock *qp)
+{
+	return round_up(size, 64) + round_up(qp->proto->wr_priv, 64);
+}
+
+static inline void *qp_wr_priv(struct qp_wr *wr, size_t bytes,
+			       const struct qp_sock *qp)
+{
+	return (void *)wr + bytes - round_up(qp->proto->wr_priv, 64);
+}
 
 /* What a message of sendmsg() counts against SO_SNDBUF, bytes */
 static inline int qp_msg_truesize(u32 length)

@@ -344,7 +344,7 @@ static struct qp_mr *qp_test_mr(struct kunit *test, struct qp_mtable *table,
 static void mem_lookup(struct kunit *test)
 {
 	const u32 access = QP_ACCESS_LOCAL_WRITE | QP_ACCESS_REMOTE_READ;
-	struct qp_mtable *table = qp_mtable_create(&init_net);
+	struct qp_mtable *table = qp_mtable_create(&init_net, NULL);
 	struct qp_mr *mr, *got;
 	u64 offset;
 	u32 key;
@@ -417,7 +417,7 @@ static int mem_invalidate_thread(void *data)
 
 static void mem_invalidate(struct kunit *test)
 {
-	struct qp_mtable *table = qp_mtable_create(&init_net);
+	struct qp_mtable *table = qp_mtable_create(&init_net, NULL);
 	struct mem_invalidate_arg arg = { .table = table };
 	struct qp_mr *local, *remote, *got;
 	u32 local_key, remote_key;
@@ -457,7 +457,7 @@ static void mem_invalidate(struct kunit *test)
 /* Registrations that are left end with the table */
 static void mem_table_end(struct kunit *test)
 {
-	struct qp_mtable *table = qp_mtable_create(&init_net);
+	struct qp_mtable *table = qp_mtable_create(&init_net, NULL);
 	int before = atomic_read(&qp_pernet(&init_net)->nr_mrs);
 	int i;
 

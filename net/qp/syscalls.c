@@ -35,8 +35,12 @@ static struct file *qp_finish(struct socket *sock, struct qp_desc *desc,
 	err = qp_desc_apply(qp, desc, flags, listener);
 	if (!err)
 		err = qp_desc_put(qp, desc, udesc);
-	if (!err && listener)
+	if (!err && listener) {
 		err = listener->proto->accept(listener, qp);
+		/* The connection may have decided it */
+		if (!err && put_user(qp->proto->id, &udesc->protocol))
+			err = -EFAULT;
+	}
 	if (err) {
 		fput(file);
 		return ERR_PTR(err);

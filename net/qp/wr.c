@@ -144,8 +144,7 @@ int qp_sq_alloc(struct qp_sock *qp, u32 entries)
 		return 0;
 	qp->max_inline = min_t(u32, size - sizeof(struct qp_sqe),
 			       QP_MAX_INLINE);
-	sq->wr_size = round_up(offsetof(struct qp_wr, sqe) + size,
-			       __alignof__(struct qp_wr));
+	sq->wr_size = qp_wr_bytes(offsetof(struct qp_wr, sqe) + size, qp);
 	sq->wrs = kvmalloc_array(entries, sq->wr_size,
 				 GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!sq->wrs)
@@ -213,7 +212,8 @@ bool qp_finished(const struct qp_sock *qp)
 {
 	u32 reserved = smp_load_acquire(&qp->cq->reserved);	/* qp_cq_post() */
 
-	return qp_state(qp) == QP_STATE_ERROR && !reserved;
+	return qp_state(qp) == QP_STATE_ERROR && !reserved &&
+	       !atomic_read_acquire(&qp->recvs);	/* qp_recv_report() */
 }
 
 /* Take one entry from the send queue, or say why not and change nothing */
@@ -237,7 +237,7 @@ static int qp_sq_take(struct qp_sock *qp)
 	wr = sq->wrs + (sq->posted & (sq->ring.entries - 1)) * sq->wr_size;
 	src = qp_ring_entry(&sq->ring, sq->head);
 	qp_ring_read(&wr->sqe, src, sizeof(wr->sqe));
-	err = qp_sqe_check(&wr->sqe, qp->proto->opcodes, qp->max_sge,
+	err = qp_sqe_check(&wr->sqe, READ_ONCE(qp->opcodes), qp->max_sge,
 			   qp->max_inline);
 	if (err)
 		return err;
@@ -254,6 +254,7 @@ static int qp_sq_take(struct qp_sock *qp)
 	wr->op = &qp_opinfo[wr->sqe.opcode];
 	wr->done = 0;
 	wr->msg = false;
+	wr->priv = qp_wr_priv(wr, sq->wr_size, qp);
 	WRITE_ONCE(sq->posted, sq->posted + 1);
 	qp_ring_consumed(&sq->ring, ++sq->head);
 	qp->proto->post_send(qp, wr);
@@ -449,6 +450,93 @@ int qp_recv_get(struct qp_sock *qp, struct qp_rwr *rwr)
 	return err;
 }
 EXPORT_SYMBOL_GPL(qp_recv_get);
+
+/**
+ * qp_recv_take() - take the next receive, its completion having no slot yet
+ * @qp: the queue pair
+ * @rwr: where to put the copy
+ *
+ * For protocols that hand receives to a device before messages come. Whoever
+ * got one, or -EINVAL, owes qp_recv_report().
+ *
+ * Context: process or softirq.
+ * Return: as qp_recv_get().
+ */
+int qp_recv_take(struct qp_sock *qp, struct qp_rwr *rwr)
+{
+	struct qp_rq *rq = &qp->rq;
+	u32 pending;
+	int err = -EAGAIN;
+
+	spin_lock_bh(&rq->lock);
+	if (!qp_ring_pending(&rq->ring, rq->head, &pending) && pending) {
+		atomic_inc(&qp->recvs);
+		err = qp_rqe_read(qp, qp_ring_entry(&rq->ring, rq->head), rwr);
+		WRITE_ONCE(rq->head, rq->head + 1);
+		qp_ring_consumed(&rq->ring, rq->head);
+	}
+	spin_unlock_bh(&rq->lock);
+	return err;
+}
+EXPORT_SYMBOL_GPL(qp_recv_take);
+
+/**
+ * qp_recv_report() - complete a receive that was taken by qp_recv_take()
+ * @qp: the queue pair
+ * @cqe: what to tell; &qp_cqe.qpn is filled in
+ *
+ * Context: process or softirq.
+ * Return: false if the CQ has no room now.
+ */
+bool qp_recv_report(struct qp_sock *qp, const struct qp_cqe *cqe)
+{
+	struct qp_cqe out = *cqe;
+
+	if (!qp_cq_reserve(qp->cq))
+		return false;
+	out.qpn = qp->qpn;
+	if (!out.status) {
+		atomic64_inc(&qp->rx_msgs);
+		atomic64_add(out.byte_len, &qp->rx_bytes);
+	}
+	qp_cq_post(qp->cq, &out);
+	/* Pairs with qp_finished(): the completion is there before */
+	atomic_dec_return_release(&qp->recvs);
+	qp_cq_wake(qp->cq, EPOLLIN | EPOLLRDNORM);
+	return true;
+}
+EXPORT_SYMBOL_GPL(qp_recv_report);
+
+/**
+ * qp_recv_room() - completions that the CQ has room for and nobody reserved
+ * @qp: the queue pair
+ *
+ * Context: any.
+ * Return: a hint.
+ */
+u32 qp_recv_room(struct qp_sock *qp)
+{
+	return qp->cq ? qp_cq_free(qp->cq) : 0;
+}
+EXPORT_SYMBOL_GPL(qp_recv_room);
+
+/**
+ * qp_recv_pending() - are there receives in the ring?
+ * @qp: the queue pair
+ *
+ * Context: any.
+ * Return: a hint.
+ */
+bool qp_recv_pending(struct qp_sock *qp)
+{
+	u32 pending = 0;
+
+	spin_lock_bh(&qp->rq.lock);
+	qp_ring_pending(&qp->rq.ring, qp->rq.head, &pending);
+	spin_unlock_bh(&qp->rq.lock);
+	return pending;
+}
+EXPORT_SYMBOL_GPL(qp_recv_pending);
 
 /**
  * qp_recv_done() - complete a receive

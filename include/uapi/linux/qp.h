@@ -25,6 +25,10 @@ enum qp_type {
 enum qp_protocol {
 	QP_PROTO_ANY,			/* the kernel chooses */
 	QP_PROTO_PIPE,			/* between processes of one machine */
+	QP_PROTO_ROCE,			/* RDMA over Converged Ethernet */
+	QP_PROTO_IWARP,			/* RDMA over TCP */
+	QP_PROTO_IB,			/* InfiniBand */
+	QP_PROTO_OPA,			/* Omni-Path */
 };
 
 /* queue_pair() flags; those marked (a) also go into qp_desc.flags of qp_accept() */
