@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The verbs engine: what all its protocols do for a queue pair
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "verbs.h"
+
+/* How long a closing descriptor waits for messages to be received */
+#define VERBS_LINGER	(2 * HZ)
+
+/* How long a NAK may be under way */
+#define VERBS_NAK_TIME	(HZ / 20)
+
+struct workqueue_struct *verbs_wq;
+
+static const struct verbs_transport *const verbs_transports[] = {
+	&verbs_roce, &verbs_iwarp, &verbs_ib, &verbs_opa,
+};
+
+/* The transport that a port speaks, or NULL */
+const struct verbs_transport *verbs_transport_of(struct ib_device *ibdev,
+						 u32 port)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(verbs_transports); i++)
+		if (verbs_transports[i]->match(ibdev, port))
+			return verbs_transports[i];
+	return NULL;
+}
+
+/* The transport of a protocol; of any, the one that is tried first */
+const struct verbs_transport *verbs_transport_by_id(u32 id)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(verbs_transports); i++)
+		if (verbs_transports[i]->proto->id == id)
+			return verbs_transports[i];
+	return verbs_transports[0];
+}
+
+static void verbs_work(struct work_struct *work);
+
+static int verbs_init(struct qp_sock *qp)
+{
+	struct verbs_qp *v = kzalloc_obj(*v, GFP_KERNEL_ACCOUNT);
+
+	if (!v)
+		return -ENOMEM;
+	v->qp = qp;
+	INIT_WORK(&v->work, verbs_work);
+	timer_setup(&v->timer, verbs_conn_timeout, 0);
+	mutex_init(&v->teardown);
+	init_completion(&v->settled);
+	INIT_LIST_HEAD(&v->dev_node);
+	spin_lock_init(&v->send_lock);
+	INIT_LIST_HEAD(&v->waiting);
+	INIT_LIST_HEAD(&v->posted);
+	spin_lock_init(&v->recv_lock);
+	INIT_LIST_HEAD(&v->msgs);
+	INIT_LIST_HEAD(&v->free_msgs);
+	spin_lock_init(&v->pending_lock);
+	INIT_LIST_HEAD(&v->listeners);
+	INIT_LIST_HEAD(&v->pending);
+	qp->priv = v;
+	return 0;
+}
+
+static void verbs_destroy(struct qp_sock *qp)
+{
+	kfree(verbs_qp(qp));
+}
+
+/**
+ * verbs_todo() - have something done that may sleep
+ * @v: whose
+ * @what: VERBS_TODO_*
+ *
+ * Context: any.
+ */
+void verbs_todo(struct verbs_qp *v, int what)
+{
+	set_bit(what, &v->todo);
+	sock_hold(&v->qp->sk);
+	if (!queue_work(verbs_wq, &v->work))
+		sock_put(&v->qp->sk);
+}
+
+static void verbs_disconnect(struct verbs_qp *v)
+{
+	mutex_lock(&v->teardown);
+	if (v->id && v->ibqp)
+		rdma_disconnect(v->id);
+	mutex_unlock(&v->teardown);
+}
+
+static void verbs_work(struct work_struct *work)
+{
+	struct verbs_qp *v = container_of(work, struct verbs_qp, work);
+
+	if (test_and_clear_bit(VERBS_TODO_RESOLVE, &v->todo))
+		verbs_conn_resolve(v);
+	if (test_and_clear_bit(VERBS_TODO_TEARDOWN, &v->todo))
+		verbs_conn_failed(v);
+	if (test_and_clear_bit(VERBS_TODO_DISCONNECT, &v->todo))
+		verbs_disconnect(v);
+	if (test_and_clear_bit(VERBS_TODO_INVALIDATE, &v->todo)) {
+		verbs_send_invalidate(v);
+		verbs_recv_invalidate(v);
+	}
+	sock_put(&v->qp->sk);
+}
+
+/**
+ * verbs_fail() - the connection is over
+ * @v: whose; does nothing unless it is connected
+ *
+ * The disconnect comes a moment later: a NAK that is on its way, in either
+ * direction, says more than a disconnect that overtakes it.
+ *
+ * Context: any.
+ */
+void verbs_fail(struct verbs_qp *v)
+{
+	if (qp_state(v->qp) != QP_STATE_RTS)
+		return;
+	qp_hangup(v->qp);
+	mod_timer(&v->timer, jiffies + VERBS_NAK_TIME);
+}
+
+/**
+ * verbs_gone() - the device is being removed
+ * @v: a queue pair that has it
+ *
+ * Context: process, may sleep.
+ */
+void verbs_gone(struct verbs_qp *v)
+{
+	if (qp_state(v->qp) == QP_STATE_CONNECTING) {
+		verbs_conn_abort(v, -ENETDOWN);
+		verbs_detach(v);
+		return;
+	}
+	/* A listener may have others */
+	if (qp_state(v->qp) != QP_STATE_LISTEN)
+		qp_hangup(v->qp);
+	verbs_detach(v);
+	verbs_send_run(v);
+	verbs_recv_run(v);
+}
+
+/* Messages that the peer has not taken yet get some time */
+static void verbs_linger(struct verbs_qp *v)
+{
+	struct sock *sk = &v->qp->sk;
+	long timeo = VERBS_LINGER;
+
+	if (sock_flag(sk, SOCK_LINGER))
+		timeo = sk->sk_lingertime;
+	while (timeo > 0 && qp_state(v->qp) == QP_STATE_RTS &&
+	       atomic_read(&v->qp->msg_bytes) && !verbs_send_idle(v))
+		timeo -= HZ / 100 - schedule_timeout_uninterruptible(HZ / 100);
+}
+
+static void verbs_release(struct qp_sock *qp)
+{
+	struct verbs_qp *v = verbs_qp(qp);
+
+	WRITE_ONCE(v->closed, true);
+	verbs_unlisten(v);
+	timer_shutdown_sync(&v->timer);
+	verbs_linger(v);
+	qp_set_state(qp, QP_STATE_ERROR);
+	verbs_detach(v);
+	/* Nothing is left that could give it more to do */
+	if (cancel_work_sync(&v->work))
+		sock_put(&qp->sk);
+	verbs_send_end(v);
+	verbs_msg_free(v);
+	verbs_recv_free(v);
+	verbs_emul_put(v->emul, sock_net(&qp->sk));
+	v->emul = NULL;
+	verbs_forget(v);
+}
+
+static void verbs_kick(struct qp_sock *qp)
+{
+	struct verbs_qp *v = verbs_qp(qp);
+
+	verbs_send_run(v);
+	verbs_recv_run(v);
+}
+
+static __poll_t verbs_poll(struct qp_sock *qp)
+{
+	struct verbs_qp *v = verbs_qp(qp);
+	__poll_t events = 0;
+
+	switch (qp_state(qp)) {
+	case QP_STATE_LISTEN:
+		return READ_ONCE(v->nr_pending) ? EPOLLIN | EPOLLRDNORM : 0;
+	case QP_STATE_ERROR:
+		return EPOLLIN | EPOLLRDNORM | EPOLLHUP | EPOLLRDHUP;
+	case QP_STATE_RTS:
+		break;
+	default:
+		return 0;
+	}
+	if (verbs_msg_waits(v))
+		events |= EPOLLIN | EPOLLRDNORM;
+	if (qp_send_room(qp))
+		events |= EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+	return events;
+}
+
+static int verbs_getname(struct qp_sock *qp, struct sockaddr_storage *addr,
+			 bool peer)
+{
+	struct verbs_qp *v = verbs_qp(qp);
+	enum qp_state state = qp_state(qp);
+
+	if (peer && state != QP_STATE_RTS && state != QP_STATE_ERROR)
+		return -ENOTCONN;
+	return verbs_addr_copy(peer ? &v->peer : &v->local, qp->domain, addr);
+}
+
+/* Only before it has a device; what can be chosen is a matter of the engine */
+static int verbs_set_proto(struct qp_sock *qp, const struct qp_proto *proto)
+{
+	if (qp_state(qp) != QP_STATE_IDLE || verbs_qp(qp)->dev)
+		return -EISCONN;
+	WRITE_ONCE(qp->proto, proto);
+	WRITE_ONCE(qp->opcodes, proto->opcodes);
+	return 0;
+}
+
+/* What the protocols have in common; they say their name, id and opcodes */
+static void verbs_proto_init(struct qp_proto *proto)
+{
+	proto->domains		= BIT_ULL(AF_INET) | BIT_ULL(AF_INET6);
+	proto->types		= BIT(QP_RC);
+	proto->wr_priv		= sizeof(struct verbs_wr);
+	proto->contiguous	= true;
+	proto->mem_ops		= &verbs_mem_ops;
+	proto->owner		= THIS_MODULE;
+	proto->init		= verbs_init;
+	proto->destroy		= verbs_destroy;
+	proto->release		= verbs_release;
+	proto->bind		= verbs_bind;
+	proto->listen		= verbs_listen;
+	proto->connect		= verbs_connect;
+	proto->accept_wait	= verbs_accept_wait;
+	proto->accept		= verbs_accept;
+	proto->shutdown		= verbs_shutdown;
+	proto->getname		= verbs_getname;
+	proto->poll		= verbs_poll;
+	proto->post_send	= verbs_post_send;
+	proto->kick		= verbs_kick;
+	proto->recvmsg		= verbs_recvmsg;
+	proto->set_proto	= verbs_set_proto;
+}
+
+/* The one that is found if no protocol is asked for: comes first */
+static struct qp_proto verbs_any_proto = {
+	.name		= "any",
+	.id		= QP_PROTO_ANY,
+	.opcodes	= VERBS_OPCODES | VERBS_IMM_OPCODES | VERBS_ATOMIC_OPCODES,
+};
+
+static void verbs_unregister_protos(int n)
+{
+	while (n--)
+		qp_proto_unregister(verbs_transports[n]->proto);
+	qp_proto_unregister(&verbs_any_proto);
+}
+
+static int verbs_register_protos(void)
+{
+	int i, err;
+
+	verbs_proto_init(&verbs_any_proto);
+	err = qp_proto_register(&verbs_any_proto);
+	if (err)
+		return err;
+	for (i = 0; i < ARRAY_SIZE(verbs_transports); i++) {
+		verbs_proto_init(verbs_transports[i]->proto);
+		err = qp_proto_register(verbs_transports[i]->proto);
+		if (err) {
+			verbs_unregister_protos(i);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int __init verbs_module_init(void)
+{
+	int err;
+
+	verbs_wq = alloc_workqueue("qp_verbs", WQ_UNBOUND, 0);
+	if (!verbs_wq)
+		return -ENOMEM;
+	err = verbs_dev_init();
+	if (err)
+		goto destroy_wq;
+	err = verbs_register_protos();
+	if (err)
+		goto exit_dev;
+	return 0;
+
+exit_dev:
+	verbs_dev_exit();
+destroy_wq:
+	destroy_workqueue(verbs_wq);
+	return err;
+}
+
+static void __exit verbs_module_exit(void)
+{
+	verbs_unregister_protos(ARRAY_SIZE(verbs_transports));
+	verbs_emul_exit();
+	verbs_dev_exit();
+	/* Waits for work that gave the last reference to a queue pair back */
+	destroy_workqueue(verbs_wq);
+	rcu_barrier();
+}
+
+late_initcall(verbs_module_init);
+module_exit(verbs_module_exit);
+MODULE_DESCRIPTION("Queue pairs on RDMA devices");
+MODULE_LICENSE("GPL");
+MODULE_ALIAS_QP_PROTO(2);	/* AF_INET */
+MODULE_ALIAS_QP_PROTO(10);	/* AF_INET6 */

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The verbs engine: queue pairs on RDMA devices
+ *
+ * A queue pair of the families AF_INET and AF_INET6 is a queue pair of an
+ * ib_device, connected by rdma_cm. The objects:
+ *
+ *	struct verbs_dev	a device		verbs_dev.c
+ *	struct verbs_emul	a device made on demand	emul.c
+ *	struct verbs_dom	a memory table on it	verbs_mem.c
+ *	struct verbs_mr		a registration		verbs_mem.c
+ *	struct verbs_qp		a queue pair		verbs.c
+ *
+ * Locks, outermost first:
+ *
+ *	socket lock		connecting, binding; may sleep
+ *	verbs_qp.teardown	one at a time lets go of the device; may sleep
+ *	rdma_cm's handler lock	taken by rdma_destroy_id(), held in handlers
+ *	verbs_table.lock	registrations and devices of a memory table;
+ *				may sleep
+ *	verbs_qp.recv_lock	receives				(softirq)
+ *	verbs_qp.send_lock	sends					(softirq)
+ *
+ * Handlers of rdma_cm never wait: what takes long is done by verbs_qp.work.
+ */
+#ifndef _QP_VERBS_H
+#define _QP_VERBS_H
+
+#include <linux/completion.h>
+#include <linux/refcount.h>
+#include <linux/timer.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <net/qp.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/rdma_cm.h>
+
+/* Messages of sendmsg() and receives for recvmsg() that a device is given */
+#define VERBS_SEND_MSGS		16
+#define VERBS_RECV_MSGS		4
+
+/* READs and atomics under way in each direction (IBA v1 9.4.1) */
+#define VERBS_RD_ATOMIC		16
+
+/* Response times 4.096 us << n, IBA v1 9.9.2.1.1, and codes of 9.7.5.2.8 */
+#define VERBS_ACK_TIMEOUT	16	/* 268 ms */
+#define VERBS_RNR_TIMER		12	/* 0.64 ms */
+#define VERBS_RETRIES		7
+#define VERBS_RNR_FOREVER	7
+
+/* No device has a key like this: work that names it fails */
+#define VERBS_BAD_KEY		0xffffffffU
+
+/**
+ * struct verbs_dev - an RDMA device
+ * @ibdev: the device; valid while this is in its client data
+ * @ref: one of the device, one of each user
+ * @lock: protects @qps, @doms and @gone
+ * @gone: it is being removed: no more users
+ * @qps: &verbs_qp.dev_node of queue pairs that have it
+ * @doms: &verbs_dom.dev_node
+ */
+struct verbs_dev {
+	struct ib_device *ibdev;
+	refcount_t ref;
+	struct mutex lock;	/* qps, doms, gone */
+	bool gone;
+	struct list_head qps;
+	struct list_head doms;
+};
+
+/* emul.c: devices made on demand */
+#define VERBS_MAX_EMULS		64
+
+/**
+ * struct verbs_emuls - several of them
+ * @num: how many
+ * @emul: they
+ */
+struct verbs_emuls {
+	unsigned int num;
+	struct verbs_emul **emul;
+};
+
+struct verbs_transport;
+
+struct verbs_emul *verbs_emul_get(struct net *net, int ifindex,
+				  const struct verbs_transport *t);
+struct verbs_emul *verbs_emul_of(const struct ib_device *ibdev);
+void verbs_emul_put(struct verbs_emul *emul, struct net *net);
+void verbs_emuls_get(struct verbs_emuls *emuls, struct net *net, int ifindex,
+		     const struct verbs_transport *t);
+void verbs_emuls_add(struct verbs_emuls *emuls, struct verbs_emul *emul,
+		     struct net *net);
+void verbs_emuls_put(struct verbs_emuls *emuls, struct net *net);
+void verbs_emul_exit(void);
+
+struct verbs_dev *verbs_dev_get(struct ib_device *ibdev);
+void verbs_dev_put(struct verbs_dev *dev);
+int verbs_dev_init(void);
+void verbs_dev_exit(void);
+
+/**
+ * struct verbs_table - what the engine has of a memory table
+ * @table: the memory table
+ * @lock: protects @mrs, @doms and the shadows of @mrs
+ * @mrs: &verbs_mr.node
+ * @doms: &verbs_dom.node: the devices that know it
+ */
+struct verbs_table {
+	struct qp_mtable *table;
+	struct mutex lock;	/* mrs, doms, shadows */
+	struct list_head mrs;
+	struct list_head doms;
+};
+
+/**
+ * struct verbs_dom - a memory table on a device: a protection domain
+ * @node: in &verbs_table.doms
+ * @dev_node: in &verbs_dev.doms; empty once the device is gone
+ * @table: the memory table's part
+ * @dev: the device, referenced
+ * @users: queue pairs with this table on this device
+ * @pd: the protection domain; NULL once the device is gone
+ * @rkeys: registrations by rkey >> 8
+ */
+struct verbs_dom {
+	struct list_head node;
+	struct list_head dev_node;
+	struct verbs_table *table;
+	struct verbs_dev *dev;
+	refcount_t users;
+	struct ib_pd *pd;
+	struct xarray rkeys;
+};
+
+/**
+ * struct verbs_shadow - a registration on a device
+ * @node: in &verbs_mr.shadows; RCU
+ * @rcu: frees it
+ * @dom: where
+ * @mr: of what
+ * @ibmr: the device's
+ * @lkey: its lkey
+ * @rkey: its rkey
+ */
+struct verbs_shadow {
+	struct list_head node;
+	struct rcu_head rcu;
+	struct verbs_dom *dom;
+	struct qp_mr *mr;
+	struct ib_mr *ibmr;
+	u32 lkey;
+	u32 rkey;
+};
+
+/**
+ * struct verbs_mr - the engine's part of a registration, &qp_mr.priv
+ * @node: in &verbs_table.mrs
+ * @mr: the registration
+ * @shadows: where it is known; RCU for look-up
+ * @rcu: frees it
+ */
+struct verbs_mr {
+	struct list_head node;
+	struct qp_mr *mr;
+	struct list_head shadows;
+	struct rcu_head rcu;
+};
+
+extern const struct qp_mem_ops verbs_mem_ops;
+
+struct verbs_dom *verbs_dom_get(struct qp_mtable *table, struct verbs_dev *dev);
+void verbs_dom_put(struct verbs_dom *dom);
+void verbs_dom_gone(struct verbs_dom *dom);
+int verbs_local_key(struct verbs_dom *dom, const struct qp_sge *sge, u32 access,
+		    u32 *lkey);
+u32 verbs_key_of_rkey(struct verbs_dom *dom, u32 rkey);
+
+/**
+ * struct verbs_wr - the engine's part of a send work request, &qp_wr.priv
+ * @cqe: how its completion finds it
+ * @v: whose it is
+ * @qp_wr: the request
+ * @mapped: @data is mapped for the device
+ * @bounce: kernel copy of inline data that the device cannot take inline
+ * @data: the piece of kernel memory that it sends
+ * @ib: the device's form of it
+ */
+struct verbs_wr {
+	struct ib_cqe cqe;
+	struct verbs_qp *v;
+	struct qp_wr *qp_wr;
+	bool mapped;
+	void *bounce;
+	struct ib_sge data;
+	union {
+		struct ib_send_wr send;
+		struct ib_rdma_wr rdma;
+		struct ib_atomic_wr atomic;
+	} ib;
+};
+
+static inline struct verbs_wr *verbs_wr(const struct qp_wr *wr)
+{
+	return wr->priv;
+}
+
+/**
+ * struct verbs_recv - a receive that the device has, or had
+ * @cqe: how its completion finds it
+ * @v: whose it is
+ * @msg: it is one for recvmsg(), with this buffer
+ * @user_data: of the user's entry
+ * @status: what it fails with, if it fails; 0: as the device says
+ * @lost: the device did not take it
+ * @inv_done: the registration that the peer invalidated has ended
+ * @done: what the device said
+ */
+struct verbs_recv {
+	struct ib_cqe cqe;
+	struct verbs_qp *v;
+	struct verbs_msg *msg;
+	u64 user_data;
+	u16 status;
+	bool lost;
+	bool inv_done;
+	struct qp_cqe done;
+};
+
+/**
+ * struct verbs_msg - a kernel buffer that a message is received into
+ * @node: in &verbs_qp.msgs once it is full
+ * @length: bytes that came
+ * @size: bytes that it takes
+ * @has_imm: with immediate data
+ * @imm_data: the immediate data
+ * @dma: where the device sees it
+ * @data: the buffer
+ */
+struct verbs_msg {
+	struct list_head node;
+	u32 length;
+	u32 size;
+	bool has_imm;
+	u32 imm_data;
+	u64 dma;
+	void *data;
+};
+
+/* What &verbs_qp.work has to do */
+enum {
+	VERBS_TODO_RESOLVE,	/* look for the peer once more */
+	VERBS_TODO_TEARDOWN,	/* a connection attempt has failed */
+	VERBS_TODO_DISCONNECT,	/* tell the peer that it is over */
+	VERBS_TODO_INVALIDATE,	/* end registrations, then go on */
+};
+
+/* How far a connection has got, &verbs_qp.phase */
+enum verbs_phase {
+	VERBS_DOWN,		/* no device's queue pair, or none usable */
+	VERBS_SETUP,		/* there is one; receives may be posted */
+	VERBS_UP,		/* sends may be posted */
+	VERBS_FAILED,		/* the device flushes */
+};
+
+/**
+ * struct verbs_qp - the engine's part of a queue pair, &qp_sock.priv
+ * @qp: the queue pair
+ * @work: does what handlers and softirqs may not
+ * @todo: what @work has to do, VERBS_TODO_*
+ * @teardown: one lets go of the device at a time
+ * @dev: the device, referenced; NULL before there is one
+ * @dev_node: in &verbs_dev.qps
+ * @emul: the device's emulation, if it is one
+ * @dom: the memory table on @dev
+ * @id: the connection, or the first of a listener
+ * @ibqp: the device's queue pair
+ * @cq: its completion queue, shared with others, of which it has @nr_cqe
+ * @nr_cqe: entries of @cq
+ * @local: address that it is bound to, family 0 if none
+ * @peer: address of the peer
+ * @timer: when an attempt to connect, or a connection that failed, ends
+ * @transport: how it is being connected
+ * @resolve_tries: how many more times the peer is looked for
+ * @any: the protocol to go back to while it is not yet chosen, else NULL
+ * @mm: of the process that connects
+ * @cred: of the process that connects
+ * @settled: what qp_accept() waits for: the connection stands, or it failed
+ * @err: why a connection could not be made
+ * @interrupted: a signal or timeout ended qp_connect() while it waited
+ * @closed: the descriptor is closed
+ *
+ * @send_lock: protects the sends
+ * @phase: enum verbs_phase; changed under both locks, so either keeps it still
+ * @waiting: sends not given to the device, in order
+ * @posted: sends that it has, in order
+ * @credits: how many more it takes
+ * @max_inline: bytes that it takes inline
+ * @invalidating: the first of @waiting is a LOCAL_INV that @work carries out
+ *
+ * @recv_lock: protects the receives
+ * @recvs: ring of @nr_recvs receives; indices run freely
+ * @nr_recvs: their number, a power of two
+ * @recv_posted: next to give to the device
+ * @recv_done: next that it completes
+ * @recv_told: next to tell of
+ * @recv_inv: the one at @recv_told waits for @work to end a registration
+ * @recv_wakeup: user space is to call when it posts receives
+ * @msgs: messages for recvmsg(), in order
+ * @free_msgs: empty buffers
+ * @nr_msgs: buffers, wherever they are
+ * @msg_posted: buffers that the device has
+ * @msg_readers: callers of recvmsg() that wait
+ *
+ * @listeners: &verbs_listener.node, a listener's rdma_cm ids
+ * @pending_lock: protects @pending, @nr_pending
+ * @pending: &verbs_pending.node, connections to be accepted
+ * @nr_pending: how many
+ * @backlog: how many at most
+ */
+struct verbs_qp {
+	struct qp_sock *qp;
+	struct work_struct work;
+	unsigned long todo;
+	struct mutex teardown;	/* letting go of the device */
+	struct verbs_dev *dev;
+	struct list_head dev_node;
+	struct verbs_emul *emul;
+	struct verbs_dom *dom;
+	struct rdma_cm_id *id;
+	struct ib_qp *ibqp;
+	struct ib_cq *cq;
+	u32 nr_cqe;
+	struct sockaddr_storage local;
+	struct sockaddr_storage peer;
+	struct timer_list timer;
+	const struct verbs_transport *transport;
+	unsigned int resolve_tries;
+	const struct qp_proto *any;
+	struct mm_struct *mm;
+	const struct cred *cred;
+	struct completion settled;
+	int err;
+	bool interrupted;
+	bool closed;
+
+	spinlock_t send_lock;	/* sends */
+	u8 phase;
+	struct list_head waiting;
+	struct list_head posted;
+	u32 credits;
+	u32 max_inline;
+	bool invalidating;
+
+	spinlock_t recv_lock;	/* receives */
+	struct verbs_recv *recvs;
+	u32 nr_recvs;
+	u32 recv_posted;
+	u32 recv_done;
+	u32 recv_told;
+	bool recv_inv;
+	bool recv_wakeup;
+	struct list_head msgs;
+	struct list_head free_msgs;
+	u32 nr_msgs;
+	u32 msg_posted;
+	u32 msg_readers;
+
+	struct list_head listeners;
+	spinlock_t pending_lock;	/* pending, nr_pending */
+	struct list_head pending;
+	u32 nr_pending;
+	u32 backlog;
+};
+
+static inline struct verbs_qp *verbs_qp(const struct qp_sock *qp)
+{
+	return qp->priv;
+}
+
+void verbs_todo(struct verbs_qp *v, int what);
+void verbs_fail(struct verbs_qp *v);
+void verbs_gone(struct verbs_qp *v);
+
+/**
+ * struct verbs_transport - a protocol that the engine speaks
+ * @proto: as the core knows it
+ * @node_type: RDMA_NODE_* of devices that speak it
+ * @driver_id: driver of the emulation
+ * @emulation: link type of "rdma link add" that emulates it, NULL if none does
+ * @fallback: what is tried if the far side does not speak it, or NULL
+ * @match: does this port speak it?
+ */
+struct verbs_transport {
+	struct qp_proto *proto;
+	u8 node_type;
+	enum rdma_driver_id driver_id;
+	const char *emulation;
+	const struct verbs_transport *fallback;
+	bool (*match)(struct ib_device *ibdev, u32 port);
+};
+
+extern const struct verbs_transport verbs_roce, verbs_iwarp, verbs_ib, verbs_opa;
+
+const struct verbs_transport *verbs_transport_of(struct ib_device *ibdev,
+						 u32 port);
+const struct verbs_transport *verbs_transport_by_id(u32 id);
+
+/* What all of them have in common */
+#define VERBS_OPCODES	(BIT(QP_OP_SEND) | BIT(QP_OP_SEND_INV) |		\
+			 BIT(QP_OP_WRITE) | BIT(QP_OP_READ) |		\
+			 BIT(QP_OP_LOCAL_INV))
+#define VERBS_IMM_OPCODES (BIT(QP_OP_SEND_IMM) | BIT(QP_OP_WRITE_IMM))
+#define VERBS_ATOMIC_OPCODES (BIT(QP_OP_ATOMIC_CAS) | BIT(QP_OP_ATOMIC_ADD))
+
+/* verbs_hw.c: the device's queue pair */
+int verbs_attach(struct verbs_qp *v, struct rdma_cm_id *id);
+int verbs_make_qp(struct verbs_qp *v, struct rdma_cm_id *id);
+void verbs_detach(struct verbs_qp *v);
+void verbs_set_phase(struct verbs_qp *v, enum verbs_phase phase);
+
+/* verbs_conn.c: connections */
+int verbs_bind(struct qp_sock *qp, struct sockaddr_storage *addr, int len);
+int verbs_listen(struct qp_sock *qp, u32 backlog);
+int verbs_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
+		  int flags);
+int verbs_accept_wait(struct qp_sock *qp, long timeo);
+int verbs_accept(struct qp_sock *listener, struct qp_sock *qp);
+int verbs_shutdown(struct qp_sock *qp, int how);
+void verbs_unlisten(struct verbs_qp *v);
+void verbs_conn_abort(struct verbs_qp *v, int err);
+void verbs_conn_resolve(struct verbs_qp *v);
+void verbs_conn_failed(struct verbs_qp *v);
+void verbs_forget(struct verbs_qp *v);
+void verbs_conn_timeout(struct timer_list *timer);
+
+/* verbs_addr.c: addresses, and which of ours leads to a peer */
+int verbs_route(struct net *net, int oif, const struct sockaddr_storage *dst,
+		struct sockaddr_storage *src);
+int verbs_addr_check(const struct sockaddr_storage *addr, int len);
+int verbs_addr_copy(const struct sockaddr_storage *from, int family,
+		    struct sockaddr_storage *to);
+bool verbs_addr_any(const struct sockaddr_storage *addr);
+int verbs_addr_ifindex(struct net *net, const struct sockaddr_storage *addr);
+
+/* verbs_send.c, verbs_recv.c, verbs_msg.c */
+void verbs_post_send(struct qp_sock *qp, struct qp_wr *wr);
+void verbs_send_run(struct verbs_qp *v);
+void verbs_send_invalidate(struct verbs_qp *v);
+void verbs_send_end(struct verbs_qp *v);
+bool verbs_send_idle(struct verbs_qp *v);
+int verbs_recv_alloc(struct verbs_qp *v);
+void verbs_recv_run(struct verbs_qp *v);
+void verbs_recv_invalidate(struct verbs_qp *v);
+void verbs_recv_free(struct verbs_qp *v);
+int verbs_msg_alloc(struct verbs_qp *v);
+void verbs_msg_free(struct verbs_qp *v);
+struct verbs_msg *verbs_msg_next(struct verbs_qp *v);
+void verbs_msg_end(struct verbs_qp *v, struct verbs_msg *msg,
+		   const struct qp_cqe *cqe);
+bool verbs_msg_waits(const struct verbs_qp *v);
+int verbs_recvmsg(struct qp_sock *qp, struct msghdr *msg, size_t len, int flags);
+
+extern struct workqueue_struct *verbs_wq;
+
+#endif /* _QP_VERBS_H */

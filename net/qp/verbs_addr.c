@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The verbs engine: IP addresses, and which of ours leads to a peer
+ */
+#include <linux/inetdevice.h>
+#include <net/addrconf.h>
+#include <net/ip6_route.h>
+#include <net/route.h>
+
+#include "verbs.h"
+
+static int verbs_addr_len(int family)
+{
+	return family == AF_INET6 ? sizeof(struct sockaddr_in6) :
+				    sizeof(struct sockaddr_in);
+}
+
+/* Check the length of an address of the queue pair's family; nothing else can
+ * be wrong with it
+ */
+int verbs_addr_check(const struct sockaddr_storage *addr, int len)
+{
+	return len < verbs_addr_len(addr->ss_family) ? -EINVAL : 0;
+}
+
+/* Copy an address for getsockname(); return its length */
+int verbs_addr_copy(const struct sockaddr_storage *from, int family,
+		    struct sockaddr_storage *to)
+{
+	int len = verbs_addr_len(family);
+
+	memset(to, 0, len);
+	to->ss_family = family;
+	if (from->ss_family == family)
+		memcpy(to, from, len);
+	return len;
+}
+
+bool verbs_addr_any(const struct sockaddr_storage *addr)
+{
+	const struct sockaddr_in6 *in6 = (const void *)addr;
+	const struct sockaddr_in *in = (const void *)addr;
+
+	if (addr->ss_family == AF_INET6)
+		return ipv6_addr_any(&in6->sin6_addr);
+	return in->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+/*
+ * Have the peer looked for. That goes on while the device is prepared, so that it
+ * is known by the time that rdma_cm asks for it.
+ */
+static void verbs_solicit(const struct dst_entry *dst, const void *daddr)
+{
+	struct neighbour *n = dst_neigh_lookup(dst, daddr);
+
+	if (!n)
+		return;
+	neigh_event_send(n, NULL);
+	neigh_release(n);
+}
+
+static int verbs_route4(struct net *net, int oif, const struct sockaddr_in *dst,
+			struct sockaddr_in *src)
+{
+	struct flowi4 fl4 = {
+		.flowi4_oif	= oif,
+		.daddr		= dst->sin_addr.s_addr,
+	};
+	struct rtable *rt = ip_route_output_key(net, &fl4);
+
+	if (IS_ERR(rt))
+		return PTR_ERR(rt);
+	verbs_solicit(&rt->dst, &fl4.daddr);
+	ip_rt_put(rt);
+	src->sin_family = AF_INET;
+	src->sin_addr.s_addr = fl4.saddr;
+	return 0;
+}
+
+static int verbs_route6(struct net *net, int oif,
+			const struct sockaddr_in6 *dst,
+			struct sockaddr_in6 *src)
+{
+	struct flowi6 fl6 = {
+		.flowi6_oif	= oif ?: dst->sin6_scope_id,
+		.daddr		= dst->sin6_addr,
+	};
+	struct dst_entry *d = ip6_dst_lookup_flow(net, NULL, &fl6, NULL);
+
+	if (IS_ERR(d))
+		return PTR_ERR(d);
+	verbs_solicit(d, &fl6.daddr);
+	dst_release(d);
+	src->sin6_family = AF_INET6;
+	src->sin6_addr = fl6.saddr;
+	src->sin6_scope_id = dst->sin6_scope_id;
+	return 0;
+}
+
+/**
+ * verbs_route() - find the own address to talk to a peer from
+ * @net: network namespace
+ * @oif: netdevice to use, 0 for any
+ * @dst: the peer
+ * @src: where to put the address, with port 0
+ *
+ * Context: process, may sleep.
+ * Return: 0, or as the routing says: -ENETUNREACH and the like.
+ */
+int verbs_route(struct net *net, int oif, const struct sockaddr_storage *dst,
+		struct sockaddr_storage *src)
+{
+	memset(src, 0, sizeof(*src));
+	if (dst->ss_family == AF_INET6)
+		return verbs_route6(net, oif, (const void *)dst, (void *)src);
+	return verbs_route4(net, oif, (const void *)dst, (void *)src);
+}
+
+static int verbs_ifindex4(struct net *net, const struct sockaddr_in *addr)
+{
+	struct net_device *dev = ip_dev_find(net, addr->sin_addr.s_addr);
+	int ifindex = dev ? dev->ifindex : 0;
+
+	dev_put(dev);
+	return ifindex;
+}
+
+static int verbs_ifindex6(struct net *net, const struct sockaddr_in6 *addr)
+{
+	struct net_device *dev = NULL;
+	int ifindex = 0;
+
+	if (!IS_ENABLED(CONFIG_IPV6))
+		return 0;
+	rcu_read_lock();
+	if (addr->sin6_scope_id)
+		dev = dev_get_by_index_rcu(net, addr->sin6_scope_id);
+	if (!addr->sin6_scope_id || dev)
+		dev = ipv6_dev_find(net, &addr->sin6_addr, dev);
+	if (dev)
+		ifindex = dev->ifindex;
+	rcu_read_unlock();
+	return ifindex;
+}
+
+/* The netdevice that has an address; 0 if none has. Process context. */
+int verbs_addr_ifindex(struct net *net, const struct sockaddr_storage *addr)
+{
+	if (addr->ss_family == AF_INET6)
+		return verbs_ifindex6(net, (const void *)addr);
+	return verbs_ifindex4(net, (const void *)addr);
+}

@@ -1,0 +1,818 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The verbs engine: connections, made by rdma_cm
+ *
+ * Who connects finds its own address by routing, and with it the netdevice and
+ * the device: that is done in the call. The rest happens in handlers of
+ * rdma_cm, whether somebody waits for it or not:
+ *
+ *	qp_connect()		ADDR_RESOLVED, ROUTE_RESOLVED, ESTABLISHED
+ *	qp_accept()		CONNECT_REQUEST before it, then ESTABLISHED
+ *
+ * A handler changes the state and tells who waits; it never lets go of its own
+ * connection, which the work of the queue pair does.
+ */
+#include <linux/cred.h>
+#include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "verbs.h"
+
+/*
+ * Neighbours are looked for so many times, ms each: rdma_cm hears of one only if
+ * it is found after it began to wait
+ */
+#define VERBS_RESOLVE_TRIES	20
+#define VERBS_RESOLVE_MS	100
+#define VERBS_ROUTE_MS		2000
+
+/* A connection attempt may take that long; less if there is another one to make */
+#define VERBS_CONNECT_TIME	(10 * HZ)
+#define VERBS_FALLBACK_TIME	(2 * HZ)
+
+/* An accepted connection has to stand after that time */
+#define VERBS_ACCEPT_TIME	(5 * HZ)
+
+/* A new device learns its addresses a moment later: tries, and ms between */
+#define VERBS_BIND_TRIES	100
+#define VERBS_BIND_MS		10
+
+/**
+ * struct verbs_listener - a listener on one kind of devices
+ * @node: in &verbs_qp.listeners
+ * @v: the listener
+ * @id: NULL once its device is gone
+ * @emuls: emulations that it needs
+ */
+struct verbs_listener {
+	struct list_head node;
+	struct verbs_qp *v;
+	struct rdma_cm_id *id;
+	struct verbs_emuls emuls;
+};
+
+/**
+ * struct verbs_pending - a connection that waits to be accepted
+ * @node: in &verbs_qp.pending, or empty: somebody is about to accept it
+ * @v: the listener
+ * @id: the connection
+ * @dead: the peer gave up. Under the handler's lock
+ */
+struct verbs_pending {
+	struct list_head node;
+	struct verbs_qp *v;
+	struct rdma_cm_id *id;
+	bool dead;
+};
+
+/*
+ * Finding a device
+ */
+
+static int verbs_bind_once(struct rdma_cm_id *id,
+			   const struct verbs_transport *t,
+			   struct sockaddr_storage *addr)
+{
+	int err = rdma_restrict_node_type(id, t->node_type);
+
+	if (!err)
+		err = rdma_set_afonly(id, 1);
+	return err ?: rdma_bind_addr(id, (struct sockaddr *)addr);
+}
+
+/*
+ * Bind an id to an address. If no device has the address, have one made and wait
+ * until it knows its addresses.
+ */
+static int verbs_bind_id(struct verbs_qp *v, struct rdma_cm_id *id,
+			 const struct verbs_transport *t,
+			 struct sockaddr_storage *addr, struct verbs_emul **emul)
+{
+	struct net *net = sock_net(&v->qp->sk);
+	int tries, ifindex, err;
+
+	*emul = NULL;
+	if (verbs_addr_any(addr))
+		return verbs_bind_once(id, t, addr);
+	ifindex = verbs_addr_ifindex(net, addr);
+	if (!ifindex)
+		return -EADDRNOTAVAIL;
+	for (tries = 0; tries < VERBS_BIND_TRIES; tries++) {
+		err = verbs_bind_once(id, t, addr);
+		if (err != -ENODEV)
+			break;
+		if (!*emul)
+			*emul = verbs_emul_get(net, ifindex, t);
+		if (IS_ERR(*emul)) {
+			err = PTR_ERR(*emul);
+			*emul = NULL;
+			break;
+		}
+		if (tries && msleep_interruptible(VERBS_BIND_MS)) {
+			err = -EINTR;
+			break;
+		}
+	}
+	if (err) {
+		verbs_emul_put(*emul, net);
+		*emul = NULL;
+	} else if (!*emul) {
+		*emul = verbs_emul_of(id->device);
+	}
+	/* The address is there, so it is the port that is not */
+	return err == -EADDRNOTAVAIL ? -EADDRINUSE : err;
+}
+
+/*
+ * Connecting
+ */
+
+static int verbs_request(struct verbs_qp *v, struct rdma_cm_id *id)
+{
+	const struct ib_device_attr *attrs = &id->device->attrs;
+	struct rdma_conn_param param = {
+		.initiator_depth	= min(attrs->max_qp_init_rd_atom,
+					      VERBS_RD_ATOMIC),
+		.responder_resources	= min(attrs->max_qp_rd_atom,
+					      VERBS_RD_ATOMIC),
+		.retry_count		= VERBS_RETRIES,
+		.rnr_retry_count	= VERBS_RNR_FOREVER,
+	};
+
+	return rdma_connect_locked(id, &param);
+}
+
+/* The connection stands, unless the queue pair goes */
+static void verbs_established(struct verbs_qp *v, struct rdma_cm_id *id)
+{
+	bool up;
+
+	spin_lock_bh(&v->recv_lock);
+	spin_lock(&v->send_lock);
+	up = v->phase == VERBS_SETUP;
+	if (up)
+		v->phase = VERBS_UP;
+	spin_unlock(&v->send_lock);
+	spin_unlock_bh(&v->recv_lock);
+	if (!up)
+		return;
+	timer_delete(&v->timer);
+	v->any = NULL;
+	verbs_addr_copy(&id->route.addr.src_addr, v->qp->domain, &v->local);
+	verbs_addr_copy(&id->route.addr.dst_addr, v->qp->domain, &v->peer);
+	qp_set_state(v->qp, QP_STATE_RTS);
+	complete(&v->settled);
+	qp_wake(v->qp, EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
+}
+
+/* A connection attempt has failed; the work of the queue pair says so */
+void verbs_conn_abort(struct verbs_qp *v, int err)
+{
+	if (!cmpxchg(&v->err, 0, err))
+		verbs_todo(v, VERBS_TODO_TEARDOWN);
+}
+
+/* A connection was not made in time, or it is time to end one */
+void verbs_conn_timeout(struct timer_list *timer)
+{
+	struct verbs_qp *v = timer_container_of(v, timer, timer);
+
+	if (qp_state(v->qp) == QP_STATE_CONNECTING)
+		verbs_conn_abort(v, -ETIMEDOUT);
+	else
+		verbs_todo(v, VERBS_TODO_DISCONNECT);
+}
+
+
+/* What rdma_cm reports, as connect(2) does */
+static int verbs_event_err(const struct rdma_cm_event *event)
+{
+	switch (event->event) {
+	case RDMA_CM_EVENT_ADDR_ERROR:
+	case RDMA_CM_EVENT_ROUTE_ERROR:
+		return event->status == -ENODEV ? -ENODEV : -EHOSTUNREACH;
+	case RDMA_CM_EVENT_UNREACHABLE:
+		return -ETIMEDOUT;
+	case RDMA_CM_EVENT_REJECTED:
+		return -ECONNREFUSED;
+	case RDMA_CM_EVENT_DEVICE_REMOVAL:
+		return -ENETDOWN;
+	default:
+		return event->status < 0 ? event->status : -ECONNABORTED;
+	}
+}
+
+static int verbs_handler(struct rdma_cm_id *id, struct rdma_cm_event *event)
+{
+	struct verbs_qp *v = id->context;
+	int err = 0;
+
+	switch (event->event) {
+	case RDMA_CM_EVENT_ADDR_RESOLVED:
+		err = rdma_resolve_route(id, VERBS_ROUTE_MS);
+		break;
+	case RDMA_CM_EVENT_ROUTE_RESOLVED:
+		err = verbs_request(v, id);
+		break;
+	case RDMA_CM_EVENT_ESTABLISHED:
+		verbs_established(v, id);
+		break;
+	case RDMA_CM_EVENT_ADDR_ERROR:
+		if (v->resolve_tries) {
+			v->resolve_tries--;
+			verbs_todo(v, VERBS_TODO_RESOLVE);
+			break;
+		}
+		fallthrough;
+	case RDMA_CM_EVENT_ROUTE_ERROR:
+	case RDMA_CM_EVENT_CONNECT_ERROR:
+	case RDMA_CM_EVENT_UNREACHABLE:
+	case RDMA_CM_EVENT_REJECTED:
+	case RDMA_CM_EVENT_DISCONNECTED:
+	case RDMA_CM_EVENT_DEVICE_REMOVAL:
+		err = verbs_event_err(event);
+		break;
+	default:
+		break;
+	}
+	if (err && qp_state(v->qp) == QP_STATE_CONNECTING)
+		verbs_conn_abort(v, err);
+	else if (err)
+		verbs_fail(v);
+	return 0;
+}
+
+/* Have an id that is bound to the own address that leads to the peer */
+static int verbs_open(struct verbs_qp *v)
+{
+	struct qp_sock *qp = v->qp;
+	struct net *net = sock_net(&qp->sk);
+	struct sockaddr_storage src = v->local;
+	struct rdma_cm_id *id;
+	int err;
+
+	if (!src.ss_family || verbs_addr_any(&src)) {
+		err = verbs_route(net, qp->sk.sk_bound_dev_if, &v->peer, &src);
+		if (err)
+			return err;
+	}
+	id = rdma_create_id(net, verbs_handler, v, RDMA_PS_TCP, IB_QPT_RC);
+	if (IS_ERR(id))
+		return PTR_ERR(id);
+	err = verbs_bind_id(v, id, v->transport, &src, &v->emul);
+	if (err) {
+		rdma_destroy_id(id);
+		return err;
+	}
+	v->id = id;
+	rdma_set_ack_timeout(id, VERBS_ACK_TIMEOUT);
+	rdma_set_min_rnr_timer(id, VERBS_RNR_TIMER);
+	return 0;
+}
+
+/*
+ * Begin to connect by @v->transport to @v->peer; what comes next is up to
+ * verbs_handler().
+ */
+static int verbs_try(struct verbs_qp *v)
+{
+	struct rdma_cm_id *id;
+	int err;
+
+	v->err = 0;
+	err = verbs_open(v);
+	if (err)
+		return err;
+	id = v->id;
+	err = verbs_attach(v, id);
+	if (!err)
+		err = verbs_make_qp(v, id);
+	if (err)
+		return err;
+	mod_timer(&v->timer, jiffies + (v->transport->fallback && v->any ?
+					VERBS_FALLBACK_TIME : VERBS_CONNECT_TIME));
+	v->resolve_tries = VERBS_RESOLVE_TRIES;
+	return rdma_resolve_addr(id, NULL, (struct sockaddr *)&v->peer,
+				 VERBS_RESOLVE_MS);
+}
+
+/**
+ * verbs_conn_resolve() - look for the peer once more
+ * @v: whose
+ *
+ * Context: a worker, may sleep.
+ */
+void verbs_conn_resolve(struct verbs_qp *v)
+{
+	int err = 0;
+
+	mutex_lock(&v->teardown);
+	if (v->id && qp_state(v->qp) == QP_STATE_CONNECTING && !v->err)
+		err = rdma_resolve_addr(v->id, NULL,
+					(struct sockaddr *)&v->peer,
+					VERBS_RESOLVE_MS);
+	mutex_unlock(&v->teardown);
+	if (err)
+		verbs_conn_abort(v, err);
+}
+
+/* Let go of everything that an attempt has come by */
+static void verbs_untry(struct verbs_qp *v)
+{
+	struct qp_sock *qp = v->qp;
+
+	timer_delete_sync(&v->timer);
+	verbs_detach(v);
+	verbs_emul_put(v->emul, sock_net(&qp->sk));
+	v->emul = NULL;
+	if (v->any) {
+		WRITE_ONCE(qp->proto, v->any);
+		WRITE_ONCE(qp->opcodes, v->any->opcodes);
+	}
+}
+
+/* Try one transport after the other until one has at least begun */
+static int verbs_try_from(struct verbs_qp *v, const struct verbs_transport *t)
+{
+	int err;
+
+	for (;;) {
+		v->transport = t;
+		err = verbs_try(v);
+		if (!err)
+			return 0;
+		verbs_untry(v);
+		if (!v->any || !t->fallback || READ_ONCE(v->closed))
+			return err;
+		t = t->fallback;
+	}
+}
+
+/*
+ * The same by a worker, as who connects would do it: registrations are of that
+ * process, and it is the one to be charged.
+ */
+static int verbs_fall_back(struct verbs_qp *v)
+{
+	const struct verbs_transport *t = v->transport->fallback;
+	const struct cred *old;
+	int err = -EHOSTUNREACH;
+
+	if (!v->any || !t || !mmget_not_zero(v->mm))
+		return err;
+	kthread_use_mm(v->mm);
+	old = override_creds(v->cred);
+	err = verbs_try_from(v, t);
+	revert_creds(old);
+	kthread_unuse_mm(v->mm);
+	mmput(v->mm);
+	return err;
+}
+
+/**
+ * verbs_conn_failed() - a connection could not be made: try another protocol,
+ * or say so
+ * @v: whose
+ *
+ * Context: a worker, may sleep.
+ */
+void verbs_conn_failed(struct verbs_qp *v)
+{
+	struct qp_sock *qp = v->qp;
+	int err = v->err;
+
+	if (qp_state(qp) != QP_STATE_CONNECTING || !err)
+		return;
+	verbs_untry(v);
+	if (!READ_ONCE(v->closed) && !verbs_fall_back(v))
+		return;
+	WRITE_ONCE(qp->sk.sk_err, -err);
+	qp_set_state(qp, QP_STATE_IDLE);
+	complete(&v->settled);
+	qp_wake(qp, EPOLLIN | EPOLLOUT | EPOLLERR);
+}
+
+/* Who connects is who connected last */
+static void verbs_remember(struct verbs_qp *v)
+{
+	verbs_forget(v);
+	v->mm = current->mm;
+	mmgrab(v->mm);
+	v->cred = get_current_cred();
+}
+
+void verbs_forget(struct verbs_qp *v)
+{
+	if (v->mm)
+		mmdrop(v->mm);
+	put_cred(v->cred);
+	v->mm = NULL;
+	v->cred = NULL;
+}
+
+static int verbs_start(struct verbs_qp *v, struct sockaddr_storage *peer)
+{
+	struct qp_sock *qp = v->qp;
+	int err;
+
+	flush_work(&v->work);
+	verbs_remember(v);
+	v->peer = *peer;
+	v->any = qp->proto->id == QP_PROTO_ANY ? qp->proto : NULL;
+	qp_set_state(qp, QP_STATE_CONNECTING);
+	err = verbs_try_from(v, verbs_transport_by_id(qp->proto->id));
+	if (err)
+		qp_set_state(qp, QP_STATE_IDLE);
+	return err;
+}
+
+static bool verbs_connecting(const struct qp_sock *qp)
+{
+	return qp_state(qp) == QP_STATE_CONNECTING;
+}
+
+int verbs_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
+		  int flags)
+{
+	long timeo = sock_sndtimeo(&qp->sk, flags & O_NONBLOCK);
+	wait_queue_head_t *wq = sk_sleep(&qp->sk);
+	struct verbs_qp *v = verbs_qp(qp);
+	int err;
+
+	switch (qp_state(qp)) {
+	case QP_STATE_RTS:
+		/* The call that was interrupted succeeds as it is restarted */
+		if (v->interrupted) {
+			v->interrupted = false;
+			return 0;
+		}
+		return -EISCONN;
+	case QP_STATE_ERROR:
+		return -ESHUTDOWN;
+	case QP_STATE_LISTEN:
+		return -EINVAL;
+	case QP_STATE_CONNECTING:
+		if (!timeo)
+			return -EALREADY;
+		break;
+	case QP_STATE_IDLE:
+		err = verbs_addr_check(addr, len);
+		if (err)
+			return err;
+		/* A refusal that nobody asked for is not this one's */
+		sock_error(&qp->sk);
+		err = verbs_start(v, addr);
+		if (err)
+			return err;
+		if (!timeo) {
+			v->interrupted = !(flags & O_NONBLOCK);
+			return -EINPROGRESS;
+		}
+		break;
+	}
+
+	release_sock(&qp->sk);
+	timeo = wait_event_interruptible_timeout(*wq, !verbs_connecting(qp),
+						 timeo);
+	lock_sock(&qp->sk);
+	switch (qp_state(qp)) {
+	case QP_STATE_CONNECTING:
+		v->interrupted = true;
+		return timeo < 0 ? sock_intr_errno(qp->sk.sk_sndtimeo) :
+				   -EINPROGRESS;
+	case QP_STATE_IDLE:
+		return sock_error(&qp->sk) ?: -ECONNREFUSED;
+	default:
+		v->interrupted = false;
+		return 0;
+	}
+}
+
+/*
+ * Listening
+ */
+
+/* A connection that waits to be accepted: all that can happen is its end */
+static int verbs_pending_handler(struct rdma_cm_id *id,
+				 struct rdma_cm_event *event)
+{
+	struct verbs_pending *p = id->context;
+	struct verbs_qp *v = p->v;
+	bool ours;
+
+	spin_lock(&v->pending_lock);
+	ours = !list_empty(&p->node);
+	if (ours) {
+		list_del_init(&p->node);
+		WRITE_ONCE(v->nr_pending, v->nr_pending - 1);
+	}
+	spin_unlock(&v->pending_lock);
+	if (!ours) {
+		p->dead = true;
+		return 0;
+	}
+	kfree(p);
+	return 1;
+}
+
+/* Enter the listener's list; what is returned ends the connection if not 0 */
+static int verbs_enqueue(struct verbs_qp *v, struct rdma_cm_id *id)
+{
+	struct verbs_pending *p = kzalloc_obj(*p);
+	int err = -ENOMEM;
+
+	if (!p)
+		return err;
+	p->v = v;
+	p->id = id;
+	spin_lock(&v->pending_lock);
+	if (v->closed || v->nr_pending >= v->backlog) {
+		err = -ECONNREFUSED;
+	} else {
+		id->context = p;
+		id->event_handler = verbs_pending_handler;
+		list_add_tail(&p->node, &v->pending);
+		WRITE_ONCE(v->nr_pending, v->nr_pending + 1);
+		err = 0;
+	}
+	spin_unlock(&v->pending_lock);
+	if (err)
+		kfree(p);
+	else
+		qp_wake(v->qp, EPOLLIN | EPOLLRDNORM);
+	return err;
+}
+
+/* A listener loses a device. If it is the last, nobody will come any more. */
+static void verbs_listener_loses(struct verbs_qp *v,
+				 const struct verbs_listener *loser)
+{
+	struct verbs_listener *l;
+
+	list_for_each_entry(l, &v->listeners, node)
+		if (l != loser && READ_ONCE(l->id))
+			return;
+	WRITE_ONCE(v->qp->sk.sk_err, ENETDOWN);
+	qp_wake(v->qp, EPOLLERR);
+}
+
+static int verbs_listen_handler(struct rdma_cm_id *id,
+				struct rdma_cm_event *event)
+{
+	struct verbs_listener *l = id->context;
+
+	switch (event->event) {
+	case RDMA_CM_EVENT_CONNECT_REQUEST:
+		return verbs_enqueue(l->v, id);
+	case RDMA_CM_EVENT_DEVICE_REMOVAL:
+		verbs_listener_loses(l->v, l);
+		/*
+		 * Whoever takes the pointer destroys the id. From then on
+		 * verbs_unlisten() does not wait for this handler.
+		 */
+		return xchg(&l->id, NULL) ? 1 : 0;
+	default:
+		return 0;
+	}
+}
+
+static void verbs_listener_end(struct verbs_listener *l)
+{
+	struct rdma_cm_id *id = xchg(&l->id, NULL);
+
+	if (id)
+		rdma_destroy_id(id);
+	verbs_emuls_put(&l->emuls, sock_net(&l->v->qp->sk));
+	kfree(l);
+}
+
+/* Have devices, and an id that is bound to the listener's address */
+static int verbs_listener_bind(struct verbs_listener *l,
+			       const struct verbs_transport *t,
+			       struct sockaddr_storage *addr)
+{
+	struct sock *sk = &l->v->qp->sk;
+	struct verbs_emul *emul;
+	int err;
+
+	if (verbs_addr_any(addr))
+		verbs_emuls_get(&l->emuls, sock_net(sk), sk->sk_bound_dev_if, t);
+	err = verbs_bind_id(l->v, l->id, t, addr, &emul);
+	if (!err && emul)
+		verbs_emuls_add(&l->emuls, emul, sock_net(sk));
+	return err == -EADDRNOTAVAIL && verbs_addr_any(addr) ? -EADDRINUSE : err;
+}
+
+/* Listen at @addr for connections by @t; the port is chosen if it is 0 */
+static int verbs_listen_on(struct verbs_qp *v, const struct verbs_transport *t,
+			   struct sockaddr_storage *addr)
+{
+	struct verbs_listener *l = kzalloc_obj(*l, GFP_KERNEL_ACCOUNT);
+	struct rdma_cm_id *id;
+	int err;
+
+	if (!l)
+		return -ENOMEM;
+	l->v = v;
+	id = rdma_create_id(sock_net(&v->qp->sk), verbs_listen_handler, l,
+			    RDMA_PS_TCP, IB_QPT_RC);
+	if (IS_ERR(id)) {
+		kfree(l);
+		return PTR_ERR(id);
+	}
+	l->id = id;
+	err = verbs_listener_bind(l, t, addr);
+	/* So that memory can be registered before somebody connects */
+	if (!err && id->device && !v->dev)
+		err = verbs_attach(v, id);
+	if (!err)
+		err = rdma_listen(id, v->backlog);
+	if (err) {
+		verbs_listener_end(l);
+		return err == -EADDRNOTAVAIL ? -EADDRINUSE : err;
+	}
+	list_add(&l->node, &v->listeners);
+	verbs_addr_copy(&id->route.addr.src_addr, v->qp->domain, addr);
+	return 0;
+}
+
+/* Does a listener speak any protocol? It stays so whoever is attached to it. */
+static void verbs_restore_any(struct verbs_qp *v, const struct qp_proto *proto)
+{
+	WRITE_ONCE(v->qp->proto, proto);
+	WRITE_ONCE(v->qp->opcodes, proto->opcodes);
+}
+
+/*
+ * An address is bound as it is connected or listened to, for only then it is
+ * known for which of them, but whether it is there is said at once.
+ */
+int verbs_bind(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
+{
+	struct verbs_qp *v = verbs_qp(qp);
+	int err = verbs_addr_check(addr, len);
+
+	if (err)
+		return err;
+	if (!verbs_addr_any(addr) &&
+	    !verbs_addr_ifindex(sock_net(&qp->sk), addr))
+		return -EADDRNOTAVAIL;
+	verbs_addr_copy(addr, qp->domain, &v->local);
+	return 0;
+}
+
+/*
+ * One that listens for any protocol does so for each that there can be a device
+ * for. What the first of them says counts.
+ */
+int verbs_listen(struct qp_sock *qp, u32 backlog)
+{
+	const struct qp_proto *proto = qp->proto;
+	const struct verbs_transport *t = verbs_transport_by_id(proto->id);
+	struct verbs_qp *v = verbs_qp(qp);
+	int err;
+
+	v->backlog = backlog;
+	qp_set_state(qp, QP_STATE_LISTEN);
+	err = verbs_listen_on(v, t, &v->local);
+	if (proto->id == QP_PROTO_ANY) {
+		verbs_restore_any(v, proto);
+		while ((t = t->fallback)) {
+			if (!verbs_listen_on(v, t, &v->local))
+				err = 0;
+			verbs_restore_any(v, proto);
+		}
+	}
+	if (err)
+		qp_set_state(qp, QP_STATE_IDLE);
+	return err;
+}
+
+static struct verbs_pending *verbs_dequeue(struct verbs_qp *v)
+{
+	struct verbs_pending *p;
+
+	spin_lock(&v->pending_lock);
+	p = list_first_entry_or_null(&v->pending, struct verbs_pending, node);
+	if (p) {
+		list_del_init(&p->node);
+		WRITE_ONCE(v->nr_pending, v->nr_pending - 1);
+	}
+	spin_unlock(&v->pending_lock);
+	return p;
+}
+
+static void verbs_pending_end(struct verbs_pending *p)
+{
+	rdma_destroy_id(p->id);
+	kfree(p);
+}
+
+/**
+ * verbs_unlisten() - listen no more
+ * @v: a listener that is closed; who waits to be accepted is refused
+ *
+ * Context: process, may sleep.
+ */
+void verbs_unlisten(struct verbs_qp *v)
+{
+	struct verbs_listener *l, *next;
+	struct verbs_pending *p;
+	struct rdma_cm_id *id;
+
+	/* Handlers look at the others */
+	list_for_each_entry(l, &v->listeners, node) {
+		id = xchg(&l->id, NULL);
+		if (id)
+			rdma_destroy_id(id);
+	}
+	list_for_each_entry_safe(l, next, &v->listeners, node)
+		verbs_listener_end(l);
+	INIT_LIST_HEAD(&v->listeners);
+	while ((p = verbs_dequeue(v)))
+		verbs_pending_end(p);
+}
+
+int verbs_accept_wait(struct qp_sock *qp, long timeo)
+{
+	struct verbs_qp *v = verbs_qp(qp);
+
+	if (READ_ONCE(v->nr_pending))
+		return 0;
+	if (!timeo)
+		return -EAGAIN;
+	timeo = wait_event_interruptible_timeout(*sk_sleep(&qp->sk),
+						 READ_ONCE(v->nr_pending),
+						 timeo);
+	if (timeo < 0)
+		return sock_intr_errno(qp->sk.sk_rcvtimeo);
+	return timeo ? 0 : -EAGAIN;
+}
+
+/* Make a connection that waited @v's, and say so to the peer */
+static int verbs_take(struct verbs_qp *v, struct verbs_pending *p)
+{
+	const struct ib_device_attr *attrs = &p->id->device->attrs;
+	struct rdma_conn_param param = {
+		.initiator_depth	= min(attrs->max_qp_init_rd_atom,
+					      VERBS_RD_ATOMIC),
+		.responder_resources	= min(attrs->max_qp_rd_atom,
+					      VERBS_RD_ATOMIC),
+		.rnr_retry_count	= VERBS_RNR_FOREVER,
+	};
+	struct rdma_cm_id *id = p->id;
+	int err;
+
+	v->emul = verbs_emul_of(id->device);
+	rdma_set_min_rnr_timer(id, VERBS_RNR_TIMER);
+	err = verbs_attach(v, id);
+	if (!err)
+		err = verbs_make_qp(v, id);
+
+	rdma_lock_handler(id);
+	id->context = v;
+	id->event_handler = verbs_handler;
+	if (p->dead)
+		err = -ECONNABORTED;
+	if (!err)
+		err = rdma_accept(id, &param);
+	rdma_unlock_handler(id);
+	return err;
+}
+
+int verbs_accept(struct qp_sock *listener, struct qp_sock *qp)
+{
+	struct verbs_pending *p = verbs_dequeue(verbs_qp(listener));
+	struct verbs_qp *v = verbs_qp(qp);
+	int err;
+
+	if (!p)
+		return -EAGAIN;
+	v->id = p->id;
+	qp_set_state(qp, QP_STATE_CONNECTING);
+	err = verbs_take(v, p);
+	kfree(p);
+	if (!err)
+		wait_for_completion_timeout(&v->settled, VERBS_ACCEPT_TIME);
+	/* It may have come and gone already */
+	if (!err && qp_state(qp) != QP_STATE_RTS && qp_state(qp) != QP_STATE_ERROR)
+		err = -ECONNABORTED;
+	return err;
+}
+
+/* RC has no half of a connection that could be closed */
+int verbs_shutdown(struct qp_sock *qp, int how)
+{
+	if (qp_state(qp) == QP_STATE_ERROR)
+		return 0;
+	if (qp_state(qp) != QP_STATE_RTS)
+		return -ENOTCONN;
+	if (how != SHUTDOWN_MASK)
+		return -EOPNOTSUPP;
+	qp_hangup(qp);
+	verbs_todo(verbs_qp(qp), VERBS_TODO_DISCONNECT);
+	return 0;
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The verbs engine: RDMA devices come and go
+ *
+ * ib_core tells its clients in the reverse order of their registration that a
+ * device is removed, so that this comes before rdma_cm's turn: queue pairs,
+ * registrations and protection domains are gone when rdma_cm and the device
+ * want them to be.
+ */
+#include <linux/delay.h>
+#include <linux/slab.h>
+
+#include "verbs.h"
+
+static int verbs_dev_add(struct ib_device *ibdev);
+static void verbs_dev_remove(struct ib_device *ibdev, void *data);
+
+static struct ib_client verbs_client = {
+	.name	= "qp",
+	.add	= verbs_dev_add,
+	.remove	= verbs_dev_remove,
+};
+
+static int verbs_dev_add(struct ib_device *ibdev)
+{
+	struct verbs_dev *dev = kzalloc_obj(*dev);
+
+	if (!dev)
+		return -ENOMEM;
+	dev->ibdev = ibdev;
+	refcount_set(&dev->ref, 1);
+	mutex_init(&dev->lock);
+	INIT_LIST_HEAD(&dev->qps);
+	INIT_LIST_HEAD(&dev->doms);
+	ib_set_client_data(ibdev, &verbs_client, dev);
+	return 0;
+}
+
+/* The first queue pair that still has the device, referenced */
+static struct verbs_qp *verbs_dev_first_qp(struct verbs_dev *dev)
+{
+	struct verbs_qp *v;
+
+	mutex_lock(&dev->lock);
+	v = list_first_entry_or_null(&dev->qps, struct verbs_qp, dev_node);
+	if (v)
+		sock_hold(&v->qp->sk);
+	mutex_unlock(&dev->lock);
+	return v;
+}
+
+/* Likewise. One that nobody uses any more is about to leave by itself. */
+static struct verbs_dom *verbs_dev_first_dom(struct verbs_dev *dev)
+{
+	struct verbs_dom *dom;
+	bool held;
+
+	for (;;) {
+		mutex_lock(&dev->lock);
+		dom = list_first_entry_or_null(&dev->doms, struct verbs_dom,
+					       dev_node);
+		held = dom && refcount_inc_not_zero(&dom->users);
+		mutex_unlock(&dev->lock);
+		if (!dom || held)
+			return dom;
+		msleep(1);
+	}
+}
+
+static void verbs_dev_remove(struct ib_device *ibdev, void *data)
+{
+	struct verbs_dev *dev = data;
+	struct verbs_dom *dom;
+	struct verbs_qp *v;
+
+	mutex_lock(&dev->lock);
+	dev->gone = true;
+	mutex_unlock(&dev->lock);
+	while ((v = verbs_dev_first_qp(dev))) {
+		verbs_gone(v);
+		sock_put(&v->qp->sk);
+	}
+	while ((dom = verbs_dev_first_dom(dev))) {
+		verbs_dom_gone(dom);
+		verbs_dom_put(dom);
+	}
+	verbs_dev_put(dev);
+}
+
+/**
+ * verbs_dev_get() - begin to use a device
+ * @ibdev: a device that does not go meanwhile, as that of an rdma_cm id
+ *
+ * Context: process.
+ * Return: the engine's part of it, referenced, or NULL.
+ */
+struct verbs_dev *verbs_dev_get(struct ib_device *ibdev)
+{
+	struct verbs_dev *dev = ib_get_client_data(ibdev, &verbs_client);
+
+	if (dev)
+		refcount_inc(&dev->ref);
+	return dev;
+}
+
+void verbs_dev_put(struct verbs_dev *dev)
+{
+	if (refcount_dec_and_test(&dev->ref))
+		kfree(dev);
+}
+
+int verbs_dev_init(void)
+{
+	return ib_register_client(&verbs_client);
+}
+
+void verbs_dev_exit(void)
+{
+	ib_unregister_client(&verbs_client);
+}

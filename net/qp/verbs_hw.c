@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The verbs engine: the device's queue pair behind a queue pair
+ *
+ * verbs_attach() is done as soon as the device is known, verbs_make_qp() for a
+ * connection. verbs_detach() undoes both, when the descriptor is closed, when a
+ * connection could not be made, or when the device is removed. Only the first of
+ * these is the last for the queue pair, so what user space has posted outlives
+ * it: it is flushed.
+ */
+#include <linux/slab.h>
+
+#include "verbs.h"
+
+static_assert((int)QP_WC_GENERAL_ERR == (int)IB_WC_GENERAL_ERR);
+static_assert((int)QP_WC_RNR_RETRY_EXC_ERR == (int)IB_WC_RNR_RETRY_EXC_ERR);
+static_assert((int)QP_WC_WR_FLUSH_ERR == (int)IB_WC_WR_FLUSH_ERR);
+
+/**
+ * verbs_set_phase() - say how far the connection is
+ * @v: whose
+ * @phase: what it is now
+ *
+ * Context: process. When this returns nobody works on the premise that it is
+ * what it was.
+ */
+void verbs_set_phase(struct verbs_qp *v, enum verbs_phase phase)
+{
+	spin_lock_bh(&v->recv_lock);
+	spin_lock(&v->send_lock);
+	v->phase = phase;
+	spin_unlock(&v->send_lock);
+	spin_unlock_bh(&v->recv_lock);
+}
+
+/*
+ * What can be posted. Most devices let the peer invalidate only fast
+ * registrations; the emulations are known to do it with any memory.
+ */
+static u32 verbs_opcodes(const struct verbs_transport *t,
+			 const struct ib_device *ibdev)
+{
+	u32 opcodes = t->proto->opcodes;
+
+	if (ibdev->ops.driver_id != t->driver_id)
+		opcodes &= ~BIT(QP_OP_SEND_INV);
+	return opcodes;
+}
+
+/* Speak what the device speaks, unless something else was asked for */
+static int verbs_choose(struct verbs_qp *v, const struct rdma_cm_id *id)
+{
+	const struct verbs_transport *t;
+	struct qp_sock *qp = v->qp;
+
+	t = verbs_transport_of(id->device, id->port_num);
+	if (!t)
+		return -EPROTONOSUPPORT;
+	if (qp->proto->id != QP_PROTO_ANY && qp->proto->id != t->proto->id)
+		return -EPROTONOSUPPORT;
+	if (v->qp->max_sge > id->device->attrs.max_send_sge ||
+	    v->qp->max_sge > id->device->attrs.max_recv_sge)
+		return -EOPNOTSUPP;
+	WRITE_ONCE(qp->proto, t->proto);
+	WRITE_ONCE(qp->opcodes, verbs_opcodes(t, id->device));
+	return 0;
+}
+
+/**
+ * verbs_attach() - have a device
+ * @v: whose; it has none
+ * @id: an rdma_cm id that has one
+ *
+ * Context: process, may sleep; that of the process whose memory is registered.
+ * Return: 0; -EPROTONOSUPPORT (the device does not speak the protocol that was
+ * asked for), -EOPNOTSUPP (max_sge is too much for it), -ENODEV (it goes), or as
+ * verbs_dom_get().
+ */
+int verbs_attach(struct verbs_qp *v, struct rdma_cm_id *id)
+{
+	struct verbs_dev *dev;
+	struct verbs_dom *dom;
+	int err;
+
+	err = verbs_choose(v, id);
+	if (err)
+		return err;
+	dev = verbs_dev_get(id->device);
+	if (!dev)
+		return -ENODEV;
+	dom = verbs_dom_get(v->qp->mem, dev);
+	if (IS_ERR(dom)) {
+		verbs_dev_put(dev);
+		return PTR_ERR(dom);
+	}
+	mutex_lock(&dev->lock);
+	if (dev->gone) {
+		mutex_unlock(&dev->lock);
+		verbs_dom_put(dom);
+		verbs_dev_put(dev);
+		return -ENODEV;
+	}
+	v->dev = dev;
+	WRITE_ONCE(v->dom, dom);
+	list_add_tail(&v->dev_node, &dev->qps);
+	mutex_unlock(&dev->lock);
+	return 0;
+}
+
+/* The device's queue pair failed; also one that is idle hears of it here */
+static void verbs_qp_event(struct ib_event *event, void *context)
+{
+	struct verbs_qp *v = context;
+
+	switch (event->event) {
+	case IB_EVENT_QP_FATAL:
+	case IB_EVENT_QP_REQ_ERR:
+	case IB_EVENT_QP_ACCESS_ERR:
+		verbs_fail(v);
+		break;
+	default:
+		break;
+	}
+}
+
+static u32 verbs_send_wrs(const struct verbs_qp *v)
+{
+	/* One for ib_drain_qp() */
+	return min_t(u32, v->qp->sq.ring.entries + VERBS_SEND_MSGS + 1,
+		     v->dev->ibdev->attrs.max_qp_wr);
+}
+
+/**
+ * verbs_make_qp() - make the device's queue pair
+ * @v: has the device of @id
+ * @id: the connection
+ *
+ * It takes receives when this has returned.
+ *
+ * Context: process, may sleep.
+ * Return: 0, -ENOMEM, or what the device says.
+ */
+int verbs_make_qp(struct verbs_qp *v, struct rdma_cm_id *id)
+{
+	struct ib_device *ibdev = v->dev->ibdev;
+	struct ib_qp_init_attr attr = {
+		.event_handler	= verbs_qp_event,
+		.qp_context	= v,
+		.sq_sig_type	= IB_SIGNAL_REQ_WR,
+		.qp_type	= IB_QPT_RC,
+	};
+	int err;
+
+	err = verbs_recv_alloc(v);
+	if (err)
+		return err;
+	attr.cap.max_send_wr = verbs_send_wrs(v);
+	attr.cap.max_recv_wr = min_t(u32, v->nr_recvs + 1,
+				     ibdev->attrs.max_qp_wr);
+	attr.cap.max_send_sge = v->qp->max_sge;
+	attr.cap.max_recv_sge = v->qp->max_sge;
+	v->nr_cqe = attr.cap.max_send_wr + attr.cap.max_recv_wr;
+	v->cq = ib_cq_pool_get(ibdev, v->nr_cqe, -1, IB_POLL_SOFTIRQ);
+	if (IS_ERR(v->cq)) {
+		err = PTR_ERR(v->cq);
+		v->cq = NULL;
+		return err;
+	}
+	attr.send_cq = v->cq;
+	attr.recv_cq = v->cq;
+	v->credits = attr.cap.max_send_wr - 1;
+	err = rdma_create_qp(id, v->dom->pd, &attr);
+	if (err)
+		return err;
+	v->ibqp = id->qp;
+	v->max_inline = attr.cap.max_inline_data;
+	err = verbs_msg_alloc(v);
+	if (err)
+		return err;
+	verbs_set_phase(v, VERBS_SETUP);
+	verbs_recv_run(v);
+	return 0;
+}
+
+/**
+ * verbs_detach() - let go of the device, if there is one
+ * @v: whose; who has a message or completion in progress is waited for
+ *
+ * What is with the device is completed as flushed; what is not yet with it
+ * stays. Not called by a handler of rdma_cm.
+ *
+ * Context: process, may sleep.
+ */
+void verbs_detach(struct verbs_qp *v)
+{
+	struct rdma_cm_id *id;
+
+	mutex_lock(&v->teardown);
+	verbs_set_phase(v, v->phase == VERBS_DOWN ? VERBS_DOWN : VERBS_FAILED);
+	id = v->id;
+	v->id = NULL;
+	if (v->ibqp) {
+		rdma_disconnect(id);
+		ib_drain_qp(v->ibqp);
+		verbs_set_phase(v, VERBS_DOWN);
+		rdma_destroy_qp(id);
+		v->ibqp = NULL;
+	}
+	if (id)
+		rdma_destroy_id(id);
+	if (v->cq) {
+		ib_cq_pool_put(v->cq, v->nr_cqe);
+		v->cq = NULL;
+	}
+	if (v->dev) {
+		mutex_lock(&v->dev->lock);
+		list_del_init(&v->dev_node);
+		mutex_unlock(&v->dev->lock);
+		verbs_dom_put(v->dom);
+		WRITE_ONCE(v->dom, NULL);
+		verbs_dev_put(v->dev);
+		v->dev = NULL;
+	}
+	mutex_unlock(&v->teardown);
+}
