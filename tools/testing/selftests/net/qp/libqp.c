@@ -219,10 +219,27 @@ static int meet(struct lq *a, struct lq *b, const struct lq *listener,
 	return lq_connected(a->fd, 5000);
 }
 
+int lq_pair_at(struct lq *a, struct lq *b, const struct lq *listener,
+	       int domain, const void *addr, socklen_t len, unsigned int flags,
+	       const struct qp_desc *desc)
+{
+	struct qp_desc peer = *desc;
+
+	a->fd = -1;
+	b->fd = -1;
+	peer.flags = flags & (QP_CLOEXEC | QP_NONBLOCK);
+	if (!lq_open(a, domain, flags | QP_NONBLOCK, desc) &&
+	    !meet(a, b, listener, &peer, addr, len) &&
+	    (flags & QP_NONBLOCK || !clear_nonblock(a->fd)))
+		return 0;
+	lq_close(b);
+	lq_close(a);
+	return -1;
+}
+
 int lq_pair(struct lq *a, struct lq *b, int domain, const void *addr,
 	    socklen_t len, unsigned int flags, const struct qp_desc *desc)
 {
-	struct qp_desc peer = *desc;
 	struct lq listener;
 	int err;
 
@@ -230,17 +247,9 @@ int lq_pair(struct lq *a, struct lq *b, int domain, const void *addr,
 	b->fd = -1;
 	if (lq_listen(&listener, domain, addr, len, 0, 1))
 		return -1;
-
-	peer.flags = flags & (QP_CLOEXEC | QP_NONBLOCK);
-	err = lq_open(a, domain, flags | QP_NONBLOCK, desc) ||
-	      meet(a, b, &listener, &peer, addr, len) ||
-	      (!(flags & QP_NONBLOCK) && clear_nonblock(a->fd));
+	err = lq_pair_at(a, b, &listener, domain, addr, len, flags, desc);
 	lq_close(&listener);
-	if (!err)
-		return 0;
-	lq_close(b);
-	lq_close(a);
-	return -1;
+	return err;
 }
 
 int lq_pair_un(struct lq *a, struct lq *b, unsigned int flags,

@@ -110,6 +110,11 @@ int lq_connected(int fd, int timeout_ms);
 int lq_pair(struct lq *a, struct lq *b, int domain, const void *addr,
 	    socklen_t len, unsigned int flags, const struct qp_desc *desc);
 
+/* The same through a listener of the caller's, which is at the address */
+int lq_pair_at(struct lq *a, struct lq *b, const struct lq *listener,
+	       int domain, const void *addr, socklen_t len, unsigned int flags,
+	       const struct qp_desc *desc);
+
 /*
  * The same for AF_UNIX: name is a path, or "@name" for an abstract address.
  * lq_addr_un() returns the length of the address.

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Two processes move a gigabyte (QP_MIB changes it) by each operation that
- * carries data; the checksum of what arrived must be that of what was sent.
+ * Two processes move a gigabyte (QP_MIB changes it; on a network 128 MiB) by each
+ * operation that carries data; the checksum of what arrived must be that of what
+ * was sent.
  *
  * Both ends have a window of chunks. The sender produces chunk i in place
  * i % WINDOW, and sends it, writes it, or says that it can be read; the
  * receiver gives a credit, an empty message, for each chunk that it checked.
+ *
+ * No message is sent before there is a receive for it, as iWARP wants it: the
+ * client has receives before it connects, the server speaks first.
  */
 #include <sys/mman.h>
 
@@ -17,8 +21,9 @@
 
 struct end {
 	struct lq q;
-	struct qt_buf window;
-	struct qp_mem peer;	/* the peer's window */
+	struct qt_buf window;	/* and behind it two struct qp_mem: */
+	struct qp_mem *mine;	/* what the peer is told of it, */
+	struct qp_mem *peer;	/* and of the peer's */
 	__u8 op;		/* that moves the data */
 	__u32 seen[256];	/* completions by opcode, not yet awaited */
 	__u32 posted;		/* receives */
@@ -38,13 +43,28 @@ FIXTURE_VARIANT(bulk)
 	__u8 op;
 };
 
-FIXTURE_VARIANT_ADD(bulk, pipe_send) { &be_pipe, QP_OP_SEND };
-FIXTURE_VARIANT_ADD(bulk, pipe_write) { &be_pipe, QP_OP_WRITE_IMM };
-FIXTURE_VARIANT_ADD(bulk, pipe_read) { &be_pipe, QP_OP_READ };
+#define BULK_VARIANT(name, how, ...)					\
+	FIXTURE_VARIANT_ADD(bulk, name##_##how) { &be_##name, __VA_ARGS__ };
+
+QT_FAMILY(BULK_VARIANT, send, QP_OP_SEND)
+#ifndef QP_SIW
+QT_FAMILY(BULK_VARIANT, write, QP_OP_WRITE_IMM)
+#else
+/* iWARP has no immediate data: a message says that a chunk was written */
+QT_FAMILY(BULK_VARIANT, write, QP_OP_WRITE)
+#endif
+QT_FAMILY(BULK_VARIANT, read, QP_OP_READ)
+
+static __u32 default_mib(const struct backend *be)
+{
+	if (be->flags & F_LOCAL)
+		return qt_debug_kernel() ? 128 : 1024;
+	return qt_debug_kernel() ? 16 : 128;
+}
 
 FIXTURE_SETUP(bulk)
 {
-	self->chunks = qt_env("QP_MIB", qt_debug_kernel() ? 128 : 1024);
+	self->chunks = qt_env("QP_MIB", default_mib(variant->be));
 	self->sent_sum = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->sent_sum);
@@ -106,14 +126,15 @@ static int say(struct end *e)
 	return POST(&e->q, .op = QP_OP_SEND);
 }
 
-/* Tell each other where the windows are, before there are receives */
-static int begin(struct end *e)
+/* Before there is a connection, for all that comes */
+static int prepare(struct end *e)
 {
-	ssize_t n = sizeof(e->peer);
-
-	if (qt_buf(&e->window, e->q.fd, WINDOW * CHUNK, LQ_ACCESS_ALL) ||
-	    send(e->q.fd, &e->window.mem, n, 0) != n ||
-	    recv(e->q.fd, &e->peer, n, 0) != n)
+	if (qt_buf(&e->window, e->q.fd, WINDOW * CHUNK + 4096, LQ_ACCESS_ALL))
+		return -1;
+	e->mine = (void *)(e->window.p + WINDOW * CHUNK);
+	e->peer = e->mine + 1;
+	if (lq_post_recv(&e->q, 0, e->peer, sizeof(*e->peer),
+			 e->window.mem.lkey))
 		return -1;
 	for (int i = 0; i < WINDOW; i++)
 		if (post_receive(e))
@@ -121,23 +142,41 @@ static int begin(struct end *e)
 	return 0;
 }
 
+static int tell(struct end *e)
+{
+	*e->mine = e->window.mem;
+	e->mine->rkey = qt_rkey(e->q.fd, e->window.mem.lkey);
+	return POST(&e->q, .op = QP_OP_SEND, .p = e->mine,
+		    .len = sizeof(*e->mine), .lkey = e->window.mem.lkey);
+}
+
+/* Tell each other where the windows are; who accepted begins */
+static int begin(struct end *e, bool first)
+{
+	if (first)
+		return tell(e) || await(e, QP_OP_RECV);
+	return await(e, QP_OP_RECV) || tell(e);
+}
+
 static int move_out(struct end *e, __u32 i)
 {
-	__u64 there = e->peer.addr + i % WINDOW * CHUNK;
+	__u64 there = e->peer->addr + i % WINDOW * CHUNK;
 
 	if (e->op == QP_OP_SEND)
 		return POST(&e->q, .op = QP_OP_SEND, .p = place(e, i),
 			    .len = CHUNK, .lkey = e->window.mem.lkey);
-	if (e->op == QP_OP_WRITE_IMM)
-		return POST(&e->q, .op = QP_OP_WRITE_IMM, .p = place(e, i),
-			    .len = CHUNK, .lkey = e->window.mem.lkey,
-			    .raddr = there, .rkey = e->peer.rkey);
-	return say(e);
+	if (e->op == QP_OP_READ)
+		return say(e);
+	if (POST(&e->q, .op = e->op, .p = place(e, i), .len = CHUNK,
+		 .lkey = e->window.mem.lkey, .raddr = there,
+		 .rkey = e->peer->rkey))
+		return -1;
+	return e->op == QP_OP_WRITE ? say(e) : 0;
 }
 
 static int move_in(struct end *e, __u32 i)
 {
-	__u64 there = e->peer.addr + i % WINDOW * CHUNK;
+	__u64 there = e->peer->addr + i % WINDOW * CHUNK;
 	int err;
 
 	if (await(e, e->op == QP_OP_WRITE_IMM ? QP_OP_RECV_WRITE_IMM :
@@ -147,7 +186,7 @@ static int move_in(struct end *e, __u32 i)
 		return 0;
 	err = POST(&e->q, .op = QP_OP_READ, .flags = QP_SQE_SIGNALED,
 		   .p = place(e, i), .len = CHUNK, .lkey = e->window.mem.lkey,
-		   .raddr = there, .rkey = e->peer.rkey);
+		   .raddr = there, .rkey = e->peer->rkey);
 	return err ?: await(e, QP_OP_READ);
 }
 
@@ -157,7 +196,7 @@ static int sender(struct end *e, __u32 chunks)
 {
 	__u64 state = 1;
 
-	if (begin(e))
+	if (begin(e, false))
 		return 1;
 	for (__u32 i = 0; i < chunks + WINDOW; i++) {
 		if (i >= WINDOW && (await(e, QP_OP_RECV) || post_receive(e)))
@@ -174,7 +213,7 @@ static int sender(struct end *e, __u32 chunks)
 
 static int receiver(struct end *e, __u32 chunks)
 {
-	if (begin(e))
+	if (prepare(e) || begin(e, true))
 		return 1;
 	for (__u32 i = 0; i < chunks; i++) {
 		if (move_in(e, i))
@@ -199,7 +238,7 @@ TEST_F_TIMEOUT(bulk, move, 600)
 	if (!pid) {
 		int ret = 9;
 
-		if (!lq_open(&e.q, variant->be->domain, 0, &d) &&
+		if (!qt_open(variant->be, &e.q, 0, &d) && !prepare(&e) &&
 		    !lq_sys_connect(e.q.fd, &self->l.addr, self->l.len))
 			ret = sender(&e, self->chunks);
 		*self->sent_sum = e.sum;

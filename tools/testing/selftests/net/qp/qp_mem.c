@@ -26,14 +26,14 @@ FIXTURE_VARIANT(mem)
 	const struct backend *be;
 };
 
-FIXTURE_VARIANT_ADD(mem, pipe) { .be = &be_pipe };
+VARIANTS(mem)
 
 FIXTURE_SETUP(mem)
 {
 	struct qp_desc d = lq_desc(4, 4, 0);
 
 	self->pins = qt_pins();
-	ASSERT_EQ(0, lq_open(&self->q, variant->be->domain, 0, &d));
+	ASSERT_EQ(0, qt_open(variant->be, &self->q, 0, &d));
 	self->p = mmap(NULL, 4 * LIMIT, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->p);
@@ -107,7 +107,7 @@ TEST_F(mem, limit_of_user)
 		struct qp_desc d = lq_desc(4, 4, 0);
 		struct lq q;
 
-		if (lq_open(&q, variant->be->domain, 0, &d) ||
+		if (qt_open(variant->be, &q, 0, &d) ||
 		    lq_mem_reg(q.fd, self->p, LIMIT - PAGE, 0, &self->mem))
 			_exit(1);
 		qt_signal(go);
@@ -220,7 +220,7 @@ TEST_F(mem, queue_pair_outlives_process)
 	EXPECT_EQ(0, qt_pinned_kb());
 	EXPECT_EQ(self->pins + 1, qt_pins());
 
-	ASSERT_EQ(0, lq_open(&a, variant->be->domain, QP_NONBLOCK, &d));
+	ASSERT_EQ(0, qt_open(variant->be, &a, QP_NONBLOCK, &d));
 	EXPECT_ERRNO(EINPROGRESS, lq_sys_connect(a.fd, &l.addr, l.len));
 	ASSERT_EQ(0, lq_accept(&b, l.q.fd, &d));
 	ASSERT_EQ(0, qt_buf(&dst, a.fd, PAGE, QP_ACCESS_LOCAL_WRITE));
@@ -261,7 +261,7 @@ static int write_file(const char *path, const char *s)
 #define GROUP	CGROUP "/qp-test"
 
 /* Rings are memory of the memory cgroup of who makes them */
-TEST_F(mem, memory_cgroup)
+TEST_F_CORE(mem, memory_cgroup)
 {
 	struct qp_desc d = lq_desc(QP_MAX_ENTRIES, QP_MAX_ENTRIES, 0);
 	size_t bytes;
@@ -282,7 +282,7 @@ TEST_F(mem, memory_cgroup)
 		if (write_file(GROUP "/cgroup.procs", "0"))
 			_exit(1);
 		before = read_number(GROUP "/memory.current");
-		if (lq_open(&q, variant->be->domain, 0, &d))
+		if (qt_open(variant->be, &q, 0, &d))
 			_exit(2);
 		bytes = q.sq.len + q.rq.len + q.cq.len;
 		if (read_number(GROUP "/memory.current") < before + (long)bytes)
@@ -302,10 +302,11 @@ TEST_F(mem, memory_cgroup)
 TEST_F_TIMEOUT(mem, many, 120)
 {
 	struct qp_desc d = lq_desc(64, 64, 0);
+	const int n = variant->be->flags & F_LOCAL ? 300 : 50;
 	struct lq a, b;
 
 	ASSERT_EQ(0, become_limited_nobody());
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < n; i++) {
 		ASSERT_EQ(0, qt_pair(variant->be, &a, &b, 0, &d));
 		ASSERT_EQ(0, lq_mem_reg(a.fd, self->p, LIMIT / 2, 0,
 					&self->mem));

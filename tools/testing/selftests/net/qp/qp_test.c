@@ -40,26 +40,69 @@ static void path_forget(const struct sockaddr_storage *ss)
 	unlink(((const struct sockaddr_un *)ss)->sun_path);
 }
 
+#define F_ALL	(F_LOCAL | F_ATOMIC | F_IMM | F_RNR | F_WRITE_ACK)
+
 const struct backend be_pipe = {
 	.domain = AF_UNIX,
 	.protocol = QP_PROTO_PIPE,
+	.flags = F_ALL,
+	.max_sge = QP_MAX_SGE,
+	.max_sge_rd = QP_MAX_SGE,
 	.address = abstract_address,
+	.source = abstract_address,
 	.forget = abstract_forget,
 };
 
 const struct backend be_pipe_path = {
 	.domain = AF_UNIX,
 	.protocol = QP_PROTO_PIPE,
+	.flags = F_ALL,
+	.max_sge = QP_MAX_SGE,
+	.max_sge_rd = QP_MAX_SGE,
 	.address = path_address,
+	.source = path_address,
 	.forget = path_forget,
 };
+
+int qt_open(const struct backend *be, struct lq *q, unsigned int flags,
+	    const struct qp_desc *desc)
+{
+	struct qp_desc d = *desc;
+
+	if (!d.protocol)
+		d.protocol = be->ask;
+	return lq_open(q, be->domain, flags, &d);
+}
+
+int qt_open_server(const struct backend *be, struct lq *q, unsigned int flags,
+		   const struct qp_desc *desc)
+{
+	q->fd = -1;
+	if (qt_enter(be->hosts, QT_SERVER))
+		return -1;
+	qt_open(be, q, flags, desc);
+	if (qt_enter(be->hosts, QT_CLIENT))
+		abort();
+	return q->fd < 0 ? -1 : 0;
+}
+
+int qt_listen_at(const struct backend *be, struct lq *q, const void *addr,
+		 socklen_t len, unsigned int flags, __u32 backlog)
+{
+	struct qp_desc d = lq_desc(0, 0, 0);
+
+	d.addr = (unsigned long)addr;
+	d.addrlen = len;
+	d.backlog = backlog;
+	return qt_open_server(be, q, flags | QP_LISTEN, &d);
+}
 
 int qt_listen(const struct backend *be, struct listener *l, unsigned int flags,
 	      __u32 backlog)
 {
 	l->be = be;
 	l->len = be->address(&l->addr);
-	return lq_listen(&l->q, be->domain, &l->addr, l->len, flags, backlog);
+	return qt_listen_at(be, &l->q, &l->addr, l->len, flags, backlog);
 }
 
 void qt_unlisten(struct listener *l)
@@ -71,15 +114,38 @@ void qt_unlisten(struct listener *l)
 int qt_pair(const struct backend *be, struct lq *a, struct lq *b,
 	    unsigned int flags, const struct qp_desc *desc)
 {
-	struct sockaddr_storage ss;
-	socklen_t len = be->address(&ss);
+	struct qp_desc d = *desc;
+	struct listener l;
 	int err, ret;
 
-	ret = lq_pair(a, b, be->domain, &ss, len, flags, desc);
+	a->fd = -1;
+	b->fd = -1;
+	d.protocol = be->ask;
+	ret = qt_listen(be, &l, 0, 1) ||
+	      lq_pair_at(a, b, &l.q, be->domain, &l.addr, l.len, flags, &d);
 	err = errno;
-	be->forget(&ss);
+	qt_unlisten(&l);
 	errno = err;
-	return ret;
+	return ret ? -1 : 0;
+}
+
+int qt_submit(const struct backend *be, struct lq *q, __u32 n)
+{
+	__u32 done = 0;
+	int ret;
+
+	if (be->flags & F_LOCAL)
+		return lq_enter(q, n, 0, 0);
+	while (done < n) {
+		ret = lq_enter(q, n - done, 0, 0);
+		if (ret < 0 && errno != EAGAIN)
+			return -1;
+		if (ret > 0)
+			done += ret;
+		else if (!(qt_poll(q->fd, POLLOUT, LONG_MS) & POLLOUT))
+			return -1;
+	}
+	return done;
 }
 
 int qt_buf(struct qt_buf *b, int fd, size_t len, __u32 access)
@@ -97,6 +163,14 @@ void qt_unbuf(struct qt_buf *b)
 	if (b->p)
 		munmap(b->p, b->len);
 	b->p = NULL;
+}
+
+__u32 qt_rkey(int fd, __u32 lkey)
+{
+	struct qp_mem mem = { .lkey = lkey };
+	unsigned int len = sizeof(mem);
+
+	return lq_sys_getopt(fd, QP_MEM_QUERY, &mem, &len) ? 0 : mem.rkey;
 }
 
 static unsigned char byte_at(size_t i, __u32 seed)
@@ -155,6 +229,18 @@ int qt_post(struct lq *q, const struct qt_wr *wr)
 		return 0;
 	lq_store(q->sq.tail, *q->sq.tail - 1);
 	return -1;
+}
+
+int qt_post_later(const struct backend *be, struct lq *q,
+		  const struct qt_wr *wr)
+{
+	int err;
+
+	do {
+		err = qt_post(q, wr);
+	} while (err && errno == EAGAIN && !(be->flags & F_LOCAL) &&
+		 qt_poll(q->fd, POLLOUT, LONG_MS) & POLLOUT);
+	return err;
 }
 
 int qt_poll(int fd, short events, int timeout_ms)
@@ -272,9 +358,9 @@ long qt_pins(void)
 	return pins;
 }
 
-int qt_proc_lines(void)
+static int proc_lines_here(void)
 {
-	FILE *f = fopen("/proc/self/net/qp", "r");
+	FILE *f = fopen("/proc/thread-self/net/qp", "r");
 	int lines = -1, c;
 
 	if (!f)
@@ -283,6 +369,13 @@ int qt_proc_lines(void)
 		lines += c == '\n';
 	fclose(f);
 	return lines;
+}
+
+int qt_proc_lines(void)
+{
+	int here = proc_lines_here(), there = qt_on_server(proc_lines_here);
+
+	return here < 0 || there < 0 ? -1 : here + there;
 }
 
 bool qt_debug_kernel(void)

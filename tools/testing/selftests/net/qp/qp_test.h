@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <poll.h>
 #include <sys/types.h>
 
 #include "libqp.h"
@@ -19,21 +20,98 @@
 
 #define UID_NOBODY	65534
 
+/* What a backend does that others do not, backend.flags */
+enum {
+	F_LOCAL		= 1 << 0,	/* unix(7): names, credentials, at once */
+	F_ATOMIC	= 1 << 1,	/* atomic operations */
+	F_IMM		= 1 << 2,	/* immediate data */
+	F_RNR		= 1 << 3,	/* a message waits for a receive */
+	F_WRITE_ACK	= 1 << 4,	/* a WRITE completes when it is in place */
+};
+
 /*
  * A way to connect two queue pairs. A test takes its backend from its variant:
  * a new protocol is one more backend, and one more variant of each fixture.
+ *
+ * On a network there are two hosts, a server and a client. Tests run on the
+ * client, what they listen with and accept is the server's.
  */
 struct backend {
 	int domain;
-	__u32 protocol;
+	__u32 protocol;		/* that QP_PROTO reports */
+	__u32 ask;		/* that is asked for, or QP_PROTO_ANY */
+	unsigned int flags;
+	__u32 max_sge;		/* entries of a list, and of a READ's */
+	__u32 max_sge_rd;
+	struct qt_hosts *hosts;	/* NULL: this process */
 	/* make an address that nobody listens on; returns its length */
 	socklen_t (*address)(struct sockaddr_storage *ss);
+	/* the same to connect from */
+	socklen_t (*source)(struct sockaddr_storage *ss);
 	/* remove what a listener on it left behind */
 	void (*forget)(const struct sockaddr_storage *ss);
 };
 
 extern const struct backend be_pipe;		/* abstract names */
 extern const struct backend be_pipe_path;	/* file system names */
+extern const struct backend be_roce4, be_roce6;	/* qpemu, made on demand */
+extern const struct backend be_rxe4, be_rxe6;	/* rxe, made beforehand */
+extern const struct backend be_siw4, be_siw6;	/* siw, made on demand */
+
+/*
+ * The variants of a fixture. A program is compiled for one family of backends,
+ * the pipe unless told otherwise; qp_net.c has what networks need.
+ */
+#if defined(QP_ROCE)
+#define QT_FAMILY(add, ...)	add(roce4, ##__VA_ARGS__) add(roce6, ##__VA_ARGS__)
+#elif defined(QP_RXE)
+#define QT_FAMILY(add, ...)	add(rxe4, ##__VA_ARGS__) add(rxe6, ##__VA_ARGS__)
+#elif defined(QP_SIW)
+#define QT_FAMILY(add, ...)	add(siw4, ##__VA_ARGS__) add(siw6, ##__VA_ARGS__)
+#else
+#define QP_LOCAL
+#define QT_FAMILY(add, ...)	add(pipe, ##__VA_ARGS__)
+#endif
+#define QT_VARIANT(name, fixture)					\
+	FIXTURE_VARIANT_ADD(fixture, name) { .be = &be_##name };
+#define VARIANTS(fixture)	QT_FAMILY(QT_VARIANT, fixture)
+
+/* A test of what the core does for all backends alike: the pipe's will do */
+#ifdef QP_LOCAL
+#define TEST_F_CORE(fixture, test)	TEST_F(fixture, test)
+#else
+#define TEST_F_CORE(fixture, test)					\
+	static void __maybe_unused					\
+	fixture##_##test(struct __test_metadata *_metadata,		\
+			 FIXTURE_DATA(fixture) *self,			\
+			 const FIXTURE_VARIANT(fixture) *variant)
+#endif
+
+/*
+ * Hosts: two network namespaces of this process, joined by a veth pair. They
+ * are made by qt_hosts(), which leaves the caller on the client, and are gone
+ * with the processes that are in them. A thread that goes to another host takes
+ * along what it makes there, not what it has.
+ */
+enum qt_host { QT_CLIENT, QT_SERVER };
+
+int qt_hosts(struct qt_hosts *hosts);
+int qt_enter(const struct qt_hosts *hosts, enum qt_host host);
+/* What fn() returns on the server, wherever the caller is; 0 without hosts */
+int qt_on_server(int (*fn)(void));
+/* Run a command of the shell, as printf() makes it; its exit status, or -1 */
+int qt_sh(const struct qt_hosts *hosts, enum qt_host host, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Are RDMA devices made as queue pairs need them? Add one if not. */
+bool qt_on_demand(const struct qt_hosts *hosts);
+int qt_device_add(const struct qt_hosts *hosts, enum qt_host host);
+
+/* As lq_open(), with the backend's domain and protocol, on client or server */
+int qt_open(const struct backend *be, struct lq *q, unsigned int flags,
+	    const struct qp_desc *desc);
+int qt_open_server(const struct backend *be, struct lq *q, unsigned int flags,
+		   const struct qp_desc *desc);
 
 struct listener {
 	struct lq q;
@@ -44,11 +122,19 @@ struct listener {
 
 int qt_listen(const struct backend *be, struct listener *l, unsigned int flags,
 	      __u32 backlog);
+int qt_listen_at(const struct backend *be, struct lq *q, const void *addr,
+		 socklen_t len, unsigned int flags, __u32 backlog);
 void qt_unlisten(struct listener *l);
 
-/* Two connected queue pairs */
+/* Two connected queue pairs, b accepted by the server */
 int qt_pair(const struct backend *be, struct lq *a, struct lq *b,
 	    unsigned int flags, const struct qp_desc *desc);
+
+/*
+ * Submit n requests. The pipe does its work in the call, so that what is posted
+ * in a row has room; on a network this waits until there is.
+ */
+int qt_submit(const struct backend *be, struct lq *q, __u32 n);
 
 /* Registered memory */
 struct qt_buf {
@@ -59,6 +145,9 @@ struct qt_buf {
 
 int qt_buf(struct qt_buf *b, int fd, size_t len, __u32 access);
 void qt_unbuf(struct qt_buf *b);
+
+/* The rkey of registered memory for the peer of fd; 0 if there is none */
+__u32 qt_rkey(int fd, __u32 lkey);
 
 /* Bytes that depend on position and seed, and where they first differ, or -1 */
 void qt_fill(void *p, size_t len, __u32 seed);
@@ -89,6 +178,12 @@ int qt_post(struct lq *q, const struct qt_wr *wr);
 #define QUEUE(q, ...)	qt_queue(q, &(struct qt_wr){ __VA_ARGS__ })
 #define POST(q, ...)	qt_post(q, &(struct qt_wr){ __VA_ARGS__ })
 
+/* The same where what was posted before may be on its way, as on a network */
+int qt_post_later(const struct backend *be, struct lq *q,
+		  const struct qt_wr *wr);
+#define POST_LATER(be, q, ...)						\
+	qt_post_later(be, q, &(struct qt_wr){ __VA_ARGS__ })
+
 /*
  * Take the next completion and check it; id, status and opcode are compared.
  * For use within a test.
@@ -104,6 +199,26 @@ int qt_post(struct lq *q, const struct qt_wr *wr);
 	EXPECT_EQ((q)->desc.qpn, _cqe.qpn);				\
 	_cqe;								\
 })
+
+/*
+ * An unsignalled request fails, and so does the connection. iWARP does not say
+ * which request it was: what the peer refuses completes as flushed, or a WRITE
+ * not at all, as TCP took it well.
+ */
+#define EXPECT_FAILURE(be, q, want_id, want_status, want_opcode) do {	\
+	struct qp_cqe _fail;						\
+									\
+	if ((be)->flags & F_WRITE_ACK) {				\
+		EXPECT_CQE(q, want_id, want_status, want_opcode);	\
+		break;							\
+	}								\
+	EXPECT_EQ(POLLHUP, POLLHUP & qt_poll((q)->fd, 0, LONG_MS));	\
+	while (lq_cq_peek(q)) {						\
+		ASSERT_EQ(0, lq_wait(q, &_fail, 0));			\
+		EXPECT_EQ(want_id, _fail.user_data);			\
+		EXPECT_NE(QP_WC_SUCCESS, _fail.status);			\
+	}								\
+} while (0)
 
 #define EXPECT_NO_CQE(q) do {						\
 	struct qp_cqe _cqe;						\
@@ -148,7 +263,10 @@ static inline long qt_pinned_kb(void)
 /* Pages pinned in the whole system, by anybody; 0 if the kernel does not say */
 long qt_pins(void);
 
-/* Lines of /proc/net/qp besides its heading, -1 if there is no such file */
+/*
+ * Lines of /proc/net/qp besides its heading, of both hosts together if this
+ * program has some; -1 if there is no such file
+ */
 int qt_proc_lines(void);
 
 /* A setting under /proc/sys; 0, or -1 */

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The network that the tests run on: two hosts, and the backends between them
+ *
+ *	+------- client -------+            +------- server -------+
+ *	| veth0  10.9.0.2/24   +------------+ veth0  10.9.0.1/24   |
+ *	|        fd09::2/64    |            |        fd09::1/64    |
+ *	+----------------------+            +----------------------+
+ *
+ * rxe and qpemu both want UDP port 4791 of a namespace, so the backends of rxe
+ * have hosts of their own. They have RDMA devices from the beginning, those of
+ * qpemu and siw are made by the kernel as queue pairs need them.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "qp_test.h"
+
+/* The namespaces are open files, 0 before there are any */
+struct qt_hosts {
+	bool rxe;
+	int ns[2];
+};
+
+static struct qt_hosts on_demand, with_rxe = { .rxe = true };
+
+/* Those that this process made last: its tests use one kind */
+static const struct qt_hosts *current;
+
+/* Who has given up root takes it back for a moment, see qt_become_nobody() */
+static int enter(int ns)
+{
+	uid_t uid = geteuid();
+	int err;
+
+	if (setns(ns, CLONE_NEWNET) == 0)
+		return 0;
+	if (!uid || seteuid(0))
+		return -1;
+	err = setns(ns, CLONE_NEWNET);
+	if (seteuid(uid))
+		abort();
+	return err;
+}
+
+int qt_enter(const struct qt_hosts *hosts, enum qt_host host)
+{
+	if (!hosts)
+		return 0;
+	if (!hosts->ns[host] && qt_hosts((struct qt_hosts *)hosts))
+		return -1;
+	return enter(hosts->ns[host]);
+}
+
+bool qt_on_demand(const struct qt_hosts *hosts)
+{
+	return !hosts->rxe;
+}
+
+static int this_ns(void)
+{
+	return open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+}
+
+int qt_on_server(int (*fn)(void))
+{
+	int ret, was;
+
+	if (!current)
+		return 0;
+	was = this_ns();
+	if (was < 0 || qt_enter(current, QT_SERVER))
+		return -1;
+	ret = fn();
+	if (enter(was))
+		abort();
+	close(was);
+	return ret;
+}
+
+/* A shell as "ip netns exec" has it: /sys is that of the namespace */
+static void shell(int ns, const char *command)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (setns(ns, CLONE_NEWNET))
+		_exit(126);
+	if (!unshare(CLONE_NEWNS) &&
+	    !mount("", "/", NULL, MS_SLAVE | MS_REC, NULL))
+		mount("sys", "/sys", "sysfs", 0, NULL);
+	execl("/bin/sh", "sh", "-c", command, NULL);
+	_exit(127);
+}
+
+int qt_sh(const struct qt_hosts *hosts, enum qt_host host, const char *fmt, ...)
+{
+	char command[1024];
+	va_list ap;
+	pid_t pid;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	if (n >= (int)sizeof(command))
+		abort();
+	pid = fork();
+	if (!pid)
+		shell(hosts->ns[host], command);
+	return pid < 0 ? -1 : qt_reap(pid);
+}
+
+/* No address is tentative, and no address is missing when it is looked for */
+static const char loopback[] =
+	"ip link set lo up && cd /proc/sys/net/ipv6/conf && "
+	"echo 0 >all/accept_dad && echo 0 >default/accept_dad";
+
+static const char addresses[] =
+	"ip addr add 10.9.0.%d/24 dev veth0 && "
+	"ip addr add fd09::%d/64 dev veth0 nodad && ip link set veth0 up";
+
+/* The link is up some time after both its ends are; IPv6 waits for that */
+static const char link_up[] =
+	"for i in $(seq 200); do grep -q up /sys/class/net/veth0/operstate &&"
+	"	exit; sleep .05; done; exit 1";
+
+/*
+ * What happened to a netdevice before it had a device may be heard of later, and
+ * takes the GIDs away for a moment. It is heard of in order: when an address
+ * that comes now has a GID, and then has none, it is over.
+ */
+static const char rxe_device[] =
+	"gid() { cat /sys/class/infiniband/$d/ports/1/gids/* 2>/dev/null |"
+	"	grep -q $1; }; "
+	"no_gid() { ! gid $1; }; "
+	"soon() { for i in $(seq 200); do \"$@\" && return; sleep .05; done;"
+	"	exit 1; }; "
+	"d=rxe_%d_%d && rdma link add $d type rxe netdev veth0 && "
+	"soon gid :0a09:000 && soon gid ^fd09: && "
+	"ip addr add 169.254.77.1/32 dev veth0 && soon gid :a9fe:4d01 && "
+	"ip addr del 169.254.77.1/32 dev veth0 && soon no_gid :a9fe:4d01";
+
+static int host_number(enum qt_host host)
+{
+	return host == QT_SERVER ? 1 : 2;
+}
+
+int qt_device_add(const struct qt_hosts *hosts, enum qt_host host)
+{
+	return hosts->rxe ? qt_sh(hosts, host, rxe_device, getpid(),
+				  host_number(host)) : 0;
+}
+
+static int set_up(const struct qt_hosts *hosts, enum qt_host host)
+{
+	int n = host_number(host);
+
+	return qt_sh(hosts, host, addresses, n, n);
+}
+
+static int complete(const struct qt_hosts *hosts, enum qt_host host)
+{
+	return qt_sh(hosts, host, link_up) || qt_device_add(hosts, host);
+}
+
+static int new_ns(void)
+{
+	return unshare(CLONE_NEWNET) ? -1 : this_ns();
+}
+
+/* This process ends up on the client, to where the server's veth leads */
+static int make(struct qt_hosts *hosts)
+{
+	hosts->ns[QT_SERVER] = new_ns();
+	hosts->ns[QT_CLIENT] = new_ns();
+	if (hosts->ns[QT_SERVER] < 0 || hosts->ns[QT_CLIENT] < 0 ||
+	    qt_sh(hosts, QT_SERVER, loopback) ||
+	    qt_sh(hosts, QT_CLIENT, loopback) ||
+	    qt_sh(hosts, QT_SERVER, "ip link add veth0 type veth "
+		  "peer name veth0 netns %d", getpid()) ||
+	    set_up(hosts, QT_SERVER) || set_up(hosts, QT_CLIENT) ||
+	    complete(hosts, QT_SERVER) || complete(hosts, QT_CLIENT))
+		return -1;
+	return 0;
+}
+
+int qt_hosts(struct qt_hosts *hosts)
+{
+	if (!make(hosts)) {
+		current = hosts;
+		return 0;
+	}
+	memset(hosts->ns, 0, sizeof(hosts->ns));
+	errno = ENONET;
+	return -1;
+}
+
+/* A program of one family has hosts for all its tests, which run on the client */
+#ifndef QP_LOCAL
+static void __attribute__((constructor)) make_hosts(void)
+{
+#ifdef QP_RXE
+	qt_hosts(&with_rxe);
+#else
+	qt_hosts(&on_demand);
+#endif
+}
+#endif
+
+/*
+ * Addresses. A process has 50 ports to go round with, so that what is about to
+ * end does not stand in the way of what comes next.
+ */
+static __be16 fresh_port(void)
+{
+	static unsigned int count;
+
+	return htons(10000 + getpid() % 1000 * 50 + count++ % 50);
+}
+
+static socklen_t address4(struct sockaddr_storage *ss, int host)
+{
+	struct sockaddr_in *in = (void *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	in->sin_family = AF_INET;
+	in->sin_port = fresh_port();
+	in->sin_addr.s_addr = htonl(0x0a090000 + host);
+	return sizeof(*in);
+}
+
+static socklen_t address6(struct sockaddr_storage *ss, int host)
+{
+	struct sockaddr_in6 *in6 = (void *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = fresh_port();
+	in6->sin6_addr.s6_addr[0] = 0xfd;
+	in6->sin6_addr.s6_addr[1] = 0x09;
+	in6->sin6_addr.s6_addr[15] = host;
+	return sizeof(*in6);
+}
+
+static socklen_t server4(struct sockaddr_storage *ss)
+{
+	return address4(ss, 1);
+}
+
+static socklen_t client4(struct sockaddr_storage *ss)
+{
+	return address4(ss, 2);
+}
+
+static socklen_t server6(struct sockaddr_storage *ss)
+{
+	return address6(ss, 1);
+}
+
+static socklen_t client6(struct sockaddr_storage *ss)
+{
+	return address6(ss, 2);
+}
+
+static void forget(const struct sockaddr_storage *ss)
+{
+}
+
+#define F_ROCE	(F_ATOMIC | F_IMM | F_RNR | F_WRITE_ACK)
+
+#define ROCE(version, hosts_) {						\
+	.domain = version == 4 ? AF_INET : AF_INET6,			\
+	.protocol = QP_PROTO_ROCE,					\
+	.flags = F_ROCE,						\
+	.max_sge = QP_MAX_SGE,						\
+	.max_sge_rd = QP_MAX_SGE,					\
+	.hosts = hosts_,						\
+	.address = server##version,					\
+	.source = client##version,					\
+	.forget = forget,						\
+}
+
+/* Limits are those of siw: lists of six entries, and READs into one */
+#define SIW(version) {							\
+	.domain = version == 4 ? AF_INET : AF_INET6,			\
+	.protocol = QP_PROTO_IWARP,					\
+	.ask = QP_PROTO_IWARP,						\
+	.max_sge = 6,							\
+	.max_sge_rd = 1,						\
+	.hosts = &on_demand,						\
+	.address = server##version,					\
+	.source = client##version,					\
+	.forget = forget,						\
+}
+
+const struct backend be_roce4 = ROCE(4, &on_demand);
+const struct backend be_roce6 = ROCE(6, &on_demand);
+const struct backend be_rxe4 = ROCE(4, &with_rxe);
+const struct backend be_rxe6 = ROCE(6, &with_rxe);
+const struct backend be_siw4 = SIW(4);
+const struct backend be_siw6 = SIW(6);
