@@ -186,7 +186,6 @@ void verbs_conn_timeout(struct timer_list *timer)
 		verbs_todo(v, VERBS_TODO_DISCONNECT);
 }
 
-
 /* What rdma_cm reports, as connect(2) does */
 static int verbs_event_err(const struct rdma_cm_event *event)
 {

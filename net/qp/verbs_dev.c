@@ -63,7 +63,7 @@ static struct verbs_dom *verbs_dev_first_dom(struct verbs_dev *dev)
 		mutex_unlock(&dev->lock);
 		if (!dom || held)
 			return dom;
-		msleep(1);
+		msleep(20);
 	}
 }
 

@@ -161,15 +161,17 @@ static int begin(struct end *e, bool first)
 static int move_out(struct end *e, __u32 i)
 {
 	__u64 there = e->peer->addr + i % WINDOW * CHUNK;
+	int err;
 
 	if (e->op == QP_OP_SEND)
 		return POST(&e->q, .op = QP_OP_SEND, .p = place(e, i),
 			    .len = CHUNK, .lkey = e->window.mem.lkey);
 	if (e->op == QP_OP_READ)
 		return say(e);
-	if (POST(&e->q, .op = e->op, .p = place(e, i), .len = CHUNK,
-		 .lkey = e->window.mem.lkey, .raddr = there,
-		 .rkey = e->peer->rkey))
+	err = POST(&e->q, .op = e->op, .p = place(e, i), .len = CHUNK,
+		   .lkey = e->window.mem.lkey, .raddr = there,
+		   .rkey = e->peer->rkey);
+	if (err)
 		return -1;
 	return e->op == QP_OP_WRITE ? say(e) : 0;
 }

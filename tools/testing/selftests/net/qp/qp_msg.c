@@ -22,6 +22,8 @@ FIXTURE(msg)
 	unsigned char *tmp;
 };
 
+#define MSG	FIXTURE_DATA(msg)
+
 FIXTURE_VARIANT(msg)
 {
 	const struct backend *be;
@@ -67,7 +69,7 @@ FIXTURE_TEARDOWN(msg)
 	free(self->tmp);
 }
 
-static int with_ring(FIXTURE_DATA(msg) *self, const struct backend *be)
+static int with_ring(MSG *self, const struct backend *be)
 {
 	if (be->flags & F_LOCAL)
 		return 0;
@@ -361,7 +363,7 @@ TEST_F(msg, refused)
 
 /* What fills a buffer of the receiver arrives, a byte more ends the connection */
 static void expect_longest(struct __test_metadata *_metadata,
-			   FIXTURE_DATA(msg) *self, char *big)
+			   MSG *self, char *big)
 {
 	int n = buffer_size(self->b.fd);
 

@@ -334,7 +334,9 @@ TEST_F_TIMEOUT(ops, longest, 240)
 	/* one byte more than 1 GiB is too much */
 	sqe = lq_sqe(&self->a, QP_OP_SEND, SIGNALED, 3);
 	for (int i = 0; i < max; i++)
-		lq_sqe_sge(sqe, src.p, QP_MAX_MSG / max + (i ? 0 : QP_MAX_MSG % max + 1), src.mem.lkey);
+		lq_sqe_sge(sqe, src.p,
+			   QP_MAX_MSG / max + (i ? 0 : QP_MAX_MSG % max + 1),
+			   src.mem.lkey);
 	lq_submit(&self->a.sq);
 	EXPECT_ERRNO(EINVAL, lq_enter(&self->a, 1, 0, 0));
 	/* and lengths do not wrap */

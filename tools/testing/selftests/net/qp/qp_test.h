@@ -83,8 +83,8 @@ extern const struct backend be_siw4, be_siw6;	/* siw, made on demand */
 #define TEST_F_CORE(fixture, test)					\
 	static void __maybe_unused					\
 	fixture##_##test(struct __test_metadata *_metadata,		\
-			 FIXTURE_DATA(fixture) *self,			\
-			 const FIXTURE_VARIANT(fixture) *variant)
+			 FIXTURE_DATA(fixture)(*self),			\
+			 const FIXTURE_VARIANT(fixture)(*variant))
 #endif
 
 /*
