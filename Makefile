@@ -34,10 +34,12 @@ bench: programs
 	@mkdir -p build/bench
 	@vm/run -p -k $(KIND) -o build/bench -- $(SELFTESTS)/qp_bench.sh $(PROGRAMS) \
 		$(CURDIR)/build/bench
-	@PROGRAMS=$(PROGRAMS) vm/run -p -k $(KIND) -o build/bench -- $(QPEMU)/bench.sh \
-		$(CURDIR)/build/bench
-	@PROGRAMS=$(PROGRAMS) vm/run -i -k x86 -o build/bench -- $(QPEMU)/instructions.sh \
-		$(CURDIR)/build/bench
+	@status=0; \
+	PROGRAMS=$(PROGRAMS) vm/run -p -k $(KIND) -o build/bench -- $(QPEMU)/bench.sh \
+		$(CURDIR)/build/bench || status=$$?; \
+	PROGRAMS=$(PROGRAMS) vm/run -i -k x86 -o build/bench -- $(QPEMU)/instructions.sh \
+		$(CURDIR)/build/bench || status=$$?; \
+	exit $$status
 
 check:
 	@vm/deps check
