@@ -220,6 +220,7 @@ struct qp_rq {
  * @type: enum qp_type
  * @qpn: its number in the network namespace
  * @max_sge: entries of a gather/scatter list
+ * @max_sge_rd: entries of a READ's; no more than that, if a device says less
  * @max_inline: bytes of inline data
  * @opcodes: send opcodes, bits 1 << enum qp_opcode
  * @recvs: receives taken by qp_recv_take() and not yet completed
@@ -241,6 +242,7 @@ struct qp_sock {
 	u32 type;
 	u32 qpn;
 	u32 max_sge;
+	u32 max_sge_rd;
 	u32 max_inline;
 	u32 opcodes;
 	atomic_t recvs;

@@ -218,6 +218,7 @@ int qp_desc_apply(struct qp_sock *qp, const struct qp_desc *desc,
 
 	qp->sk.sk_bound_dev_if = desc->ifindex;
 	qp->max_sge = desc->max_sge;
+	qp->max_sge_rd = desc->max_sge;
 	qp->max_inline = desc->max_inline;
 	err = qp_desc_share(qp, desc, flags, listener);
 	if (err)

@@ -89,11 +89,21 @@ void verbs_todo(struct verbs_qp *v, int what)
 		sock_put(&v->qp->sk);
 }
 
+/*
+ * Tell the peer that it is over, and have the device flush. siw does not do the
+ * latter if it was a READ of the peer that failed, and leaves out READs that wait
+ * for an answer if it is iw_cm who ends the connection.
+ */
 static void verbs_disconnect(struct verbs_qp *v)
 {
+	struct ib_qp_attr attr = { .qp_state = IB_QPS_ERR };
+
 	mutex_lock(&v->teardown);
-	if (v->id && v->ibqp)
+	if (v->id && v->ibqp) {
+		if (v->dev->ibdev->ops.driver_id == RDMA_DRIVER_SIW)
+			ib_modify_qp(v->ibqp, &attr, IB_QP_STATE);
 		rdma_disconnect(v->id);
+	}
 	mutex_unlock(&v->teardown);
 }
 

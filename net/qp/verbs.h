@@ -95,6 +95,12 @@ void verbs_emuls_add(struct verbs_emuls *emuls, struct verbs_emul *emul,
 void verbs_emuls_put(struct verbs_emuls *emuls, struct net *net);
 void verbs_emul_exit(void);
 
+/* Does it speak iWARP? */
+static inline bool verbs_is_rnic(const struct ib_device *ibdev)
+{
+	return ibdev->node_type == RDMA_NODE_RNIC;
+}
+
 struct verbs_dev *verbs_dev_get(struct ib_device *ibdev);
 void verbs_dev_put(struct verbs_dev *dev);
 int verbs_dev_init(void);
@@ -183,6 +189,8 @@ u32 verbs_key_of_rkey(struct verbs_dom *dom, u32 rkey);
  * @v: whose it is
  * @qp_wr: the request
  * @mapped: @data is mapped for the device
+ * @done: the device has done it, but not all that was posted before
+ * @status: what it said then
  * @bounce: kernel copy of inline data that the device cannot take inline
  * @data: the piece of kernel memory that it sends
  * @ib: the device's form of it
@@ -192,6 +200,8 @@ struct verbs_wr {
 	struct verbs_qp *v;
 	struct qp_wr *qp_wr;
 	bool mapped;
+	bool done;
+	u16 status;
 	void *bounce;
 	struct ib_sge data;
 	union {
@@ -448,6 +458,7 @@ int verbs_addr_ifindex(struct net *net, const struct sockaddr_storage *addr);
 void verbs_post_send(struct qp_sock *qp, struct qp_wr *wr);
 void verbs_send_run(struct verbs_qp *v);
 void verbs_send_invalidate(struct verbs_qp *v);
+void verbs_send_drained(struct verbs_qp *v);
 void verbs_send_end(struct verbs_qp *v);
 bool verbs_send_idle(struct verbs_qp *v);
 int verbs_recv_alloc(struct verbs_qp *v);

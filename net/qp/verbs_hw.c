@@ -50,6 +50,7 @@ static u32 verbs_opcodes(const struct verbs_transport *t,
 /* Speak what the device speaks, unless something else was asked for */
 static int verbs_choose(struct verbs_qp *v, const struct rdma_cm_id *id)
 {
+	const struct ib_device_attr *attrs = &id->device->attrs;
 	const struct verbs_transport *t;
 	struct qp_sock *qp = v->qp;
 
@@ -58,11 +59,13 @@ static int verbs_choose(struct verbs_qp *v, const struct rdma_cm_id *id)
 		return -EPROTONOSUPPORT;
 	if (qp->proto->id != QP_PROTO_ANY && qp->proto->id != t->proto->id)
 		return -EPROTONOSUPPORT;
-	if (v->qp->max_sge > id->device->attrs.max_send_sge ||
-	    v->qp->max_sge > id->device->attrs.max_recv_sge)
+	if (qp->max_sge > attrs->max_send_sge ||
+	    qp->max_sge > attrs->max_recv_sge)
 		return -EOPNOTSUPP;
 	WRITE_ONCE(qp->proto, t->proto);
 	WRITE_ONCE(qp->opcodes, verbs_opcodes(t, id->device));
+	WRITE_ONCE(qp->max_sge_rd,
+		   min_not_zero(qp->max_sge, (u32)attrs->max_sge_rd));
 	return 0;
 }
 
@@ -202,6 +205,7 @@ void verbs_detach(struct verbs_qp *v)
 	if (v->ibqp) {
 		rdma_disconnect(id);
 		ib_drain_qp(v->ibqp);
+		verbs_send_drained(v);
 		verbs_set_phase(v, VERBS_DOWN);
 		rdma_destroy_qp(id);
 		v->ibqp = NULL;

@@ -30,8 +30,12 @@ static int verbs_ib_access(const struct verbs_dom *dom, u32 access)
 	for (i = 0; i < ARRAY_SIZE(verbs_rights); i++)
 		if (access & verbs_rights[i].qp)
 			ib |= verbs_rights[i].ib;
-	/* iWARP knows no atomics, and READ responses come as remote writes */
-	if (dom->dev->ibdev->node_type == RDMA_NODE_RNIC)
+	/*
+	 * iWARP knows no atomics. Some of its devices want the right to write
+	 * remotely where a READ puts its data, siw does not; the peer is not
+	 * given a right that the user did not give it.
+	 */
+	if (verbs_is_rnic(dom->dev->ibdev))
 		ib &= ~IB_ACCESS_REMOTE_ATOMIC;
 	return ib;
 }
@@ -59,6 +63,10 @@ static int verbs_shadow_make(struct verbs_mr *vmr, struct verbs_dom *dom)
 		return -ENODEV;
 	if (mr->mm != current->mm)
 		return -EXDEV;
+	/* siw takes no address but that of the memory */
+	if (mr->base != mr->addr &&
+	    dom->dev->ibdev->ops.driver_id == RDMA_DRIVER_SIW)
+		return -EOPNOTSUPP;
 	s = kzalloc_obj(*s, GFP_KERNEL_ACCOUNT);
 	if (!s)
 		return -ENOMEM;
@@ -284,8 +292,9 @@ static struct verbs_dom *verbs_dom_make(struct verbs_table *vt,
  *
  * Context: process, may sleep; that of the process whose memory is registered.
  * Return: the table on the device, for verbs_dom_put(); -ENODEV (it goes),
- * -ENOMEM, -EXDEV (another process' memory is registered), or why the device
- * does not take a registration.
+ * -ENOMEM, -EXDEV (another process' memory is registered), -EOPNOTSUPP (memory
+ * at an address that is not its own, with siw), or why the device does not take
+ * a registration.
  */
 struct verbs_dom *verbs_dom_get(struct qp_mtable *table, struct verbs_dev *dev)
 {

@@ -6,7 +6,9 @@
  * in &verbs_qp.posted until the device says that it is done. Both lists are in
  * the order of posting, in which requests are completed too. The device reports
  * signalled requests, every now and then one that is not, and failures; what was
- * posted before is done as well then (IBA v1 10.8.3.1).
+ * posted before is done as well then (IBA v1 10.8.3.1). siw does not keep to that
+ * where a READ is concerned, whose answer may come after later requests are done:
+ * with iWARP each READ is reported for itself.
  *
  * LOCAL_INV is carried out here: devices know it for fast registrations only.
  */
@@ -38,6 +40,12 @@ static const enum ib_wr_opcode verbs_ib_opcode[QP_OP_LAST] = {
 
 static void verbs_send_cqe(struct ib_cq *cq, struct ib_wc *wc);
 
+/* A READ of iWARP: is done when it is reported, not when one behind it is */
+static bool verbs_reads_late(const struct verbs_qp *v, const struct qp_wr *wr)
+{
+	return wr->sqe.opcode == QP_OP_READ && verbs_is_rnic(v->dev->ibdev);
+}
+
 /*
  * Translate the keys of a list, all or none of them, and drop pieces of no
  * length: devices differ in what they make of those. Returns 0, or the status of
@@ -59,6 +67,9 @@ static u16 verbs_translate(struct verbs_qp *v, struct qp_wr *wr)
 		sge[n] = sge[i];
 		sge[n++].lkey = lkey[i];
 	}
+	/* A READ of iWARP has one piece even if it is of no length */
+	if (!n && verbs_reads_late(v, wr))
+		sge[n++] = (struct qp_sge){ .length = 0 };
 	wr->sqe.num_sge = n;
 	return 0;
 }
@@ -131,6 +142,11 @@ static u16 verbs_prepare(struct verbs_qp *v, struct verbs_wr *w)
 		send->send_flags |= IB_SEND_FENCE;
 	if (sqe->flags & QP_SQE_SOLICITED)
 		send->send_flags |= IB_SEND_SOLICITED;
+	if (verbs_reads_late(v, w->qp_wr)) {
+		send->send_flags |= IB_SEND_SIGNALED;
+		/* READs are in order (RFC 5040 5.5), and siw refuses a fence */
+		send->send_flags &= ~IB_SEND_FENCE;
+	}
 	if (flags & QP_OPF_IMM)
 		send->ex.imm_data = (__force __be32)sqe->imm_data;
 	if (flags & QP_OPF_INV)
@@ -198,17 +214,22 @@ static void verbs_not_for_device(struct verbs_qp *v, struct verbs_wr *w,
 	verbs_todo(v, VERBS_TODO_INVALIDATE);
 }
 
-/* Requests from @bad on were not taken. They wait again, for being flushed. */
+/*
+ * Requests from @bad on, if any, were not taken. They wait again, for being
+ * flushed.
+ */
 static void verbs_take_back(struct verbs_qp *v, const struct ib_send_wr *bad)
 {
 	struct verbs_wr *w, *last;
 
-	do {
+	while (bad) {
 		last = verbs_wr(list_last_entry(&v->posted, struct qp_wr, node));
 		list_move(&last->qp_wr->node, &v->waiting);
 		v->credits++;
 		w = container_of(bad, struct verbs_wr, ib.send);
-	} while (last != w);
+		if (last == w)
+			break;
+	}
 	verbs_fail(v);
 }
 
@@ -219,7 +240,7 @@ static void verbs_take_back(struct verbs_qp *v, const struct ib_send_wr *bad)
 static bool verbs_post_batch(struct verbs_qp *v)
 {
 	struct ib_send_wr *first = NULL, *last = NULL;
-	const struct ib_send_wr *bad;
+	const struct ib_send_wr *bad = NULL;
 	struct verbs_wr *w;
 	u16 status;
 	u32 n;
@@ -265,20 +286,35 @@ static void verbs_run(struct verbs_qp *v)
 		verbs_flush_waiting(v);
 }
 
+/* Complete what is done, as far as nothing before it is not. Under send_lock. */
+static void verbs_complete_done(struct verbs_qp *v)
+{
+	struct verbs_wr *w;
+
+	while ((w = verbs_first(&v->posted)) && w->done) {
+		v->credits++;
+		verbs_complete(v, w, w->status);
+	}
+}
+
 /* A request, and with it those before, is done. Softirq. */
 static void verbs_send_cqe(struct ib_cq *cq, struct ib_wc *wc)
 {
 	struct verbs_wr *done = container_of(wc->wr_cqe, struct verbs_wr, cqe);
 	struct verbs_qp *v = done->v;
 	u16 status = wc->status;
-	struct verbs_wr *w;
+	struct qp_wr *wr;
 
 	spin_lock_bh(&v->send_lock);
-	do {
-		w = verbs_first(&v->posted);
-		v->credits++;
-		verbs_complete(v, w, w == done ? status : QP_WC_SUCCESS);
-	} while (w != done);
+	list_for_each_entry(wr, &v->posted, node) {
+		if (wr == done->qp_wr)
+			break;
+		if (!verbs_reads_late(v, wr))
+			verbs_wr(wr)->done = true;
+	}
+	done->done = true;
+	done->status = status;
+	verbs_complete_done(v);
 	if (status && status != QP_WC_WR_FLUSH_ERR)
 		verbs_fail(v);
 	verbs_run(v);
@@ -293,6 +329,8 @@ void verbs_post_send(struct qp_sock *qp, struct qp_wr *wr)
 	w->v = v;
 	w->qp_wr = wr;
 	w->mapped = false;
+	w->done = false;
+	w->status = QP_WC_SUCCESS;
 	w->bounce = NULL;
 	spin_lock_bh(&v->send_lock);
 	list_add_tail(&wr->node, &v->waiting);
@@ -350,6 +388,26 @@ void verbs_send_invalidate(struct verbs_qp *v)
 	if (err)
 		verbs_fail(v);
 	verbs_run(v);
+	spin_unlock_bh(&v->send_lock);
+}
+
+/**
+ * verbs_send_drained() - the device has reported all that it will report
+ * @v: whose; it still has the device
+ *
+ * What is left was not signalled, with nothing behind it that was taken.
+ *
+ * Context: process.
+ */
+void verbs_send_drained(struct verbs_qp *v)
+{
+	struct verbs_wr *w;
+
+	spin_lock_bh(&v->send_lock);
+	while ((w = verbs_first(&v->posted))) {
+		v->credits++;
+		verbs_complete(v, w, QP_WC_WR_FLUSH_ERR);
+	}
 	spin_unlock_bh(&v->send_lock);
 }
 

@@ -241,6 +241,9 @@ static int qp_sq_take(struct qp_sock *qp)
 			   qp->max_inline);
 	if (err)
 		return err;
+	if (wr->sqe.opcode == QP_OP_READ &&
+	    wr->sqe.num_sge > READ_ONCE(qp->max_sge_rd))
+		return -EOPNOTSUPP;
 	wr->data = wr->sqe.flags & QP_SQE_INLINE ? wr->sqe.inl : NULL;
 	extra = wr->data ? wr->sqe.inline_len :
 			   wr->sqe.num_sge * sizeof(struct qp_sge);

@@ -276,7 +276,7 @@ static void forget(const struct sockaddr_storage *ss)
 {
 }
 
-#define F_ROCE	(F_ATOMIC | F_IMM | F_RNR | F_WRITE_ACK)
+#define F_ROCE	(F_ATOMIC | F_IMM | F_RNR | F_WRITE_ACK | F_ZERO_BASED)
 
 #define ROCE(version, hosts_) {						\
 	.domain = version == 4 ? AF_INET : AF_INET6,			\

@@ -253,8 +253,13 @@ TEST_F(ops, lists)
 						each, i));
 
 		/* and back by READ */
-		if (n > variant->be->max_sge_rd)
+		if (n > variant->be->max_sge_rd) {
+			EXPECT_ERRNO(EOPNOTSUPP,
+				     post_list(self, QP_OP_READ, n, each,
+					       (unsigned long)self->bbuf.p));
+			lq_store(self->a.sq.tail, *self->a.sq.tail - 1);
 			continue;
+		}
 		memset(self->abuf.p, 0, BUF);
 		ASSERT_EQ(1, post_list(self, QP_OP_READ, n, each,
 				       (unsigned long)self->bbuf.p + 1));
@@ -960,6 +965,9 @@ static void expect_failure(struct __test_metadata *_metadata, ENDS *self,
 static void expect_end(struct __test_metadata *_metadata, ENDS *self,
 		       const struct failure *f, int row)
 {
+	/* what siw says of a message that it could not invalidate for */
+	const __u32 own_word = f->op == QP_OP_SEND_INV ?
+			       QP_WC_REM_INV_REQ_ERR : f->recv_status;
 	struct qp_cqe c;
 
 	EXPECT_EQ(POLLHUP, POLLHUP & qt_poll(self->a.fd, 0, LONG_MS)) {
@@ -975,7 +983,8 @@ static void expect_end(struct __test_metadata *_metadata, ENDS *self,
 		}
 		EXPECT_EQ(i, c.user_data);
 		EXPECT_TRUE(c.status == QP_WC_WR_FLUSH_ERR ||
-			    (i == 70 && c.status == f->recv_status)) {
+			    (i == 70 && (c.status == f->recv_status ||
+					 c.status == own_word))) {
 			TH_LOG("row %d, %s: %d", row, f->what, c.status);
 		}
 	}
@@ -986,6 +995,7 @@ TEST_F_TIMEOUT(ops, failures, 120)
 	for (int i = 0; i < ARRAY_SIZE(failures); i++) {
 		const struct failure *f = &failures[i];
 		struct qp_mem l, r, ro;
+		__u32 in;
 
 		if (!has_op(variant->be, f->op))
 			continue;
@@ -1015,7 +1025,9 @@ TEST_F_TIMEOUT(ops, failures, 120)
 		EXPECT_TRUE(qt_all(self->abuf.p, BUF, 0xa5)) {
 			TH_LOG("row %d, %s: own memory changed", i, f->what);
 		}
-		EXPECT_TRUE(qt_all(self->bbuf.p, BUF, 0x5a)) {
+		/* iWARP does not hold a WRITE back until a READ has failed */
+		in = !HAS(F_WRITE_ACK) && f->op == QP_OP_READ ? 8 : 0;
+		EXPECT_TRUE(qt_all(self->bbuf.p + in, BUF - in, 0x5a)) {
 			TH_LOG("row %d, %s: peer's memory changed", i, f->what);
 		}
 		EXPECT_TRUE(ended(self, &self->a));
@@ -1356,6 +1368,12 @@ TEST_F(ops, zero_based)
 {
 	struct qp_mem l, r;
 
+	if (!HAS(F_ZERO_BASED)) {
+		EXPECT_ERRNO(EOPNOTSUPP,
+			     lq_mem_reg(self->a.fd, self->abuf.p, 1000,
+					QP_ACCESS_ZERO_BASED, &l));
+		return;
+	}
 	ASSERT_EQ(0, lq_mem_reg(self->a.fd, self->abuf.p + 100, 1000,
 				LQ_ACCESS_ALL | QP_ACCESS_ZERO_BASED, &l));
 	ASSERT_EQ(0, lq_mem_reg(self->b.fd, self->bbuf.p + 5000, 1000,
@@ -1522,6 +1540,16 @@ TEST_F(ops, deregister_before_use)
 	EXPECT_CQE(&self->a, 1, QP_WC_LOC_PROT_ERR, QP_OP_SEND);
 }
 
+/*
+ * The status of a WRITE that was under way when the peer ended the connection.
+ * What siw sees then is that TCP does not take the rest of it.
+ */
+static bool connection_ended(const ENDS *self, __u32 status)
+{
+	return status == QP_WC_WR_FLUSH_ERR ||
+	       (!HAS(F_WRITE_ACK) && status == QP_WC_LOC_QP_OP_ERR);
+}
+
 /* After deregistration nobody writes into the memory any more */
 TEST_F_TIMEOUT(ops, deregister_under_load, 120)
 {
@@ -1547,7 +1575,7 @@ TEST_F_TIMEOUT(ops, deregister_under_load, 120)
 			}
 			_exit(c.status == QP_WC_REM_ACCESS_ERR ||
 			      (!HAS(F_WRITE_ACK) &&
-			       c.status == QP_WC_WR_FLUSH_ERR) ? 0 : 2);
+			       connection_ended(self, c.status)) ? 0 : 2);
 		}
 		ASSERT_EQ(0, qt_await(go));
 		usleep(round * 100);
@@ -1662,7 +1690,7 @@ TEST_F_TIMEOUT(ops, peer_killed_under_load, 120)
 				kill(pid, SIGKILL);
 		}
 		EXPECT_TRUE(c.status == QP_WC_RETRY_EXC_ERR ||
-			    c.status == QP_WC_WR_FLUSH_ERR) {
+			    connection_ended(self, c.status)) {
 			TH_LOG("round %d: status %d", round, c.status);
 		}
 		kill(pid, SIGKILL);
