@@ -32,13 +32,17 @@ struct verbs_emul {
 	struct delayed_work work;
 };
 
-static DEFINE_MUTEX(verbs_emul_lock);	/* verbs_emuls, users; making, removing */
+/*
+ * Who removes a device waits for those who are bound to it, so they must not wait
+ * for the first lock. They may want the second, which is never held for long.
+ */
+static DEFINE_MUTEX(verbs_emul_making);	/* making and removing; the outer one */
+static DEFINE_MUTEX(verbs_emul_lock);	/* verbs_emuls, users */
 static LIST_HEAD(verbs_emuls);
 
-/* Remove the device, unless that has been done. Under the lock. */
+/* Remove the device, unless that has been done */
 static void verbs_emul_end(struct verbs_emul *emul)
 {
-	list_del(&emul->node);
 	if (ib_device_try_get(emul->ibdev))
 		ib_unregister_device_and_put(emul->ibdev);
 	put_device(&emul->ibdev->dev);
@@ -50,20 +54,41 @@ static void verbs_emul_work(struct work_struct *work)
 	struct verbs_emul *emul = container_of(to_delayed_work(work),
 					       struct verbs_emul, work);
 
+	bool unused;
+
+	mutex_lock(&verbs_emul_making);
 	mutex_lock(&verbs_emul_lock);
-	if (!emul->users)
-		verbs_emul_end(emul);
+	unused = !emul->users;
+	if (unused)
+		list_del(&emul->node);
 	mutex_unlock(&verbs_emul_lock);
+	if (unused)
+		verbs_emul_end(emul);
+	mutex_unlock(&verbs_emul_making);
 }
 
-static struct verbs_emul *verbs_emul_find(const struct ib_device *ibdev)
+/**
+ * verbs_emul_of() - need a device that is there
+ * @ibdev: a device that does not go meanwhile, as that of an rdma_cm id
+ *
+ * Context: process, may sleep.
+ * Return: its emulation, for verbs_emul_put(), or NULL if it is none or about to
+ * be removed.
+ */
+struct verbs_emul *verbs_emul_of(const struct ib_device *ibdev)
 {
-	struct verbs_emul *emul;
+	struct verbs_emul *emul, *found = NULL;
 
-	list_for_each_entry(emul, &verbs_emuls, node)
-		if (emul->ibdev == ibdev)
-			return emul;
-	return NULL;
+	mutex_lock(&verbs_emul_lock);
+	list_for_each_entry(emul, &verbs_emuls, node) {
+		if (emul->ibdev != ibdev)
+			continue;
+		emul->users++;
+		found = emul;
+		break;
+	}
+	mutex_unlock(&verbs_emul_lock);
+	return found;
 }
 
 static struct verbs_emul *verbs_emul_make(struct net_device *ndev,
@@ -90,7 +115,10 @@ static struct verbs_emul *verbs_emul_make(struct net_device *ndev,
 	get_device(&emul->ibdev->dev);
 	ib_device_put(emul->ibdev);
 	INIT_DELAYED_WORK(&emul->work, verbs_emul_work);
+	emul->users = 1;
+	mutex_lock(&verbs_emul_lock);
 	list_add(&emul->node, &verbs_emuls);
+	mutex_unlock(&verbs_emul_lock);
 	return emul;
 }
 
@@ -114,20 +142,14 @@ static struct verbs_emul *verbs_emul_hold(struct net_device *ndev,
 					  const struct verbs_transport *t,
 					  bool allowed)
 {
-	struct verbs_emul *emul = NULL;
+	struct verbs_emul *emul;
 	struct ib_device *ibdev;
 
 	ibdev = verbs_emul_device(ndev, t);
-	if (ibdev) {
-		emul = verbs_emul_find(ibdev);
-		ib_device_put(ibdev);
-	} else if (allowed) {
-		emul = verbs_emul_make(ndev, t);
-	} else {
-		emul = ERR_PTR(-ENODEV);
-	}
-	if (!IS_ERR_OR_NULL(emul))
-		emul->users++;
+	if (!ibdev)
+		return allowed ? verbs_emul_make(ndev, t) : ERR_PTR(-ENODEV);
+	emul = verbs_emul_of(ibdev);
+	ib_device_put(ibdev);
 	return emul;
 }
 
@@ -136,16 +158,18 @@ static struct verbs_emul *verbs_emul_hold(struct net_device *ndev,
  * @net: network namespace of the netdevice
  * @ifindex: the netdevice
  * @t: what it has to speak
+ * @make: make one if there is none
  *
- * Context: process, may sleep.
+ * Context: process, may sleep; no rdma_cm id of the caller is bound to the
+ * device.
  * Return: its emulation, for verbs_emul_put(); NULL if the administrator made
  * one; -ENODEV (none there and none may be made), -EPROTONOSUPPORT (there is no
  * emulation), -ENOMEM, or why it could not be made.
  */
 struct verbs_emul *verbs_emul_get(struct net *net, int ifindex,
-				  const struct verbs_transport *t)
+				  const struct verbs_transport *t, bool make)
 {
-	bool allowed = qp_net_emulation(net) != QP_EMULATION_OFF;
+	bool allowed = make && qp_net_emulation(net) != QP_EMULATION_OFF;
 	struct net_device *ndev;
 	struct verbs_emul *emul;
 
@@ -154,29 +178,10 @@ struct verbs_emul *verbs_emul_get(struct net *net, int ifindex,
 	ndev = dev_get_by_index(net, ifindex);
 	if (!ndev)
 		return ERR_PTR(-ENODEV);
-	mutex_lock(&verbs_emul_lock);
+	mutex_lock(&verbs_emul_making);
 	emul = verbs_emul_hold(ndev, t, allowed);
-	mutex_unlock(&verbs_emul_lock);
+	mutex_unlock(&verbs_emul_making);
 	dev_put(ndev);
-	return emul;
-}
-
-/**
- * verbs_emul_of() - need a device that is there
- * @ibdev: a device that does not go meanwhile, as that of an rdma_cm id
- *
- * Context: process, may sleep.
- * Return: its emulation, for verbs_emul_put(), or NULL if it is none.
- */
-struct verbs_emul *verbs_emul_of(const struct ib_device *ibdev)
-{
-	struct verbs_emul *emul;
-
-	mutex_lock(&verbs_emul_lock);
-	emul = verbs_emul_find(ibdev);
-	if (emul)
-		emul->users++;
-	mutex_unlock(&verbs_emul_lock);
 	return emul;
 }
 
@@ -246,7 +251,7 @@ void verbs_emuls_get(struct verbs_emuls *emuls, struct net *net, int ifindex,
 	if (!ifindex)
 		n = verbs_emul_netdevs(net, list, ARRAY_SIZE(list));
 	for (i = 0; i < n; i++) {
-		emul = verbs_emul_get(net, list[i], t);
+		emul = verbs_emul_get(net, list[i], t, true);
 		if (!IS_ERR_OR_NULL(emul))
 			verbs_emuls_add(emuls, emul, net);
 	}

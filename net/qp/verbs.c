@@ -9,6 +9,7 @@
 
 /* How long a closing descriptor waits for messages to be received */
 #define VERBS_LINGER	(2 * HZ)
+#define VERBS_LINGER_STEP 10	/* ms */
 
 /* How long a NAK may be under way */
 #define VERBS_NAK_TIME	(HZ / 20)
@@ -53,6 +54,7 @@ static int verbs_init(struct qp_sock *qp)
 	v->qp = qp;
 	INIT_WORK(&v->work, verbs_work);
 	timer_setup(&v->timer, verbs_conn_timeout, 0);
+	mutex_init(&v->attempt);
 	mutex_init(&v->teardown);
 	init_completion(&v->settled);
 	INIT_LIST_HEAD(&v->dev_node);
@@ -89,21 +91,11 @@ void verbs_todo(struct verbs_qp *v, int what)
 		sock_put(&v->qp->sk);
 }
 
-/*
- * Tell the peer that it is over, and have the device flush. siw does not do the
- * latter if it was a READ of the peer that failed, and leaves out READs that wait
- * for an answer if it is iw_cm who ends the connection.
- */
 static void verbs_disconnect(struct verbs_qp *v)
 {
-	struct ib_qp_attr attr = { .qp_state = IB_QPS_ERR };
-
 	mutex_lock(&v->teardown);
-	if (v->id && v->ibqp) {
-		if (v->dev->ibdev->ops.driver_id == RDMA_DRIVER_SIW)
-			ib_modify_qp(v->ibqp, &attr, IB_QP_STATE);
-		rdma_disconnect(v->id);
-	}
+	if (v->id && v->ibqp)
+		verbs_end_qp(v->ibqp, v->id);
 	mutex_unlock(&v->teardown);
 }
 
@@ -165,6 +157,7 @@ void verbs_gone(struct verbs_qp *v)
 /* Messages that the peer has not taken yet get some time */
 static void verbs_linger(struct verbs_qp *v)
 {
+	const long step = msecs_to_jiffies(VERBS_LINGER_STEP);
 	struct sock *sk = &v->qp->sk;
 	long timeo = VERBS_LINGER;
 
@@ -172,7 +165,13 @@ static void verbs_linger(struct verbs_qp *v)
 		timeo = sk->sk_lingertime;
 	while (timeo > 0 && qp_state(v->qp) == QP_STATE_RTS &&
 	       atomic_read(&v->qp->msg_bytes) && !verbs_send_idle(v))
-		timeo -= HZ / 100 - schedule_timeout_uninterruptible(HZ / 100);
+		timeo -= step - schedule_timeout_uninterruptible(step);
+}
+
+static void verbs_cancel_work(struct verbs_qp *v)
+{
+	if (cancel_work_sync(&v->work))
+		sock_put(&v->qp->sk);
 }
 
 static void verbs_release(struct qp_sock *qp)
@@ -185,9 +184,11 @@ static void verbs_release(struct qp_sock *qp)
 	verbs_linger(v);
 	qp_set_state(qp, QP_STATE_ERROR);
 	verbs_detach(v);
-	/* Nothing is left that could give it more to do */
-	if (cancel_work_sync(&v->work))
-		sock_put(&qp->sk);
+	verbs_cancel_work(v);
+	/* It may have begun to try another protocol just then: for the last time */
+	verbs_detach(v);
+	verbs_cancel_work(v);
+	qp_set_state(qp, QP_STATE_ERROR);
 	verbs_send_end(v);
 	verbs_msg_free(v);
 	verbs_recv_free(v);

@@ -14,10 +14,13 @@
  * Locks, outermost first:
  *
  *	socket lock		connecting, binding; may sleep
+ *	verbs_qp.attempt	one attempt to connect at a time; may sleep
+ *	verbs_emul_making	emul.c: making and removing; may sleep
  *	verbs_qp.teardown	one at a time lets go of the device; may sleep
  *	rdma_cm's handler lock	taken by rdma_destroy_id(), held in handlers
  *	verbs_table.lock	registrations and devices of a memory table;
  *				may sleep
+ *	verbs_emul_lock		emul.c: who needs which; may sleep
  *	verbs_qp.recv_lock	receives				(softirq)
  *	verbs_qp.send_lock	sends					(softirq)
  *
@@ -85,7 +88,7 @@ struct verbs_emuls {
 struct verbs_transport;
 
 struct verbs_emul *verbs_emul_get(struct net *net, int ifindex,
-				  const struct verbs_transport *t);
+				  const struct verbs_transport *t, bool make);
 struct verbs_emul *verbs_emul_of(const struct ib_device *ibdev);
 void verbs_emul_put(struct verbs_emul *emul, struct net *net);
 void verbs_emuls_get(struct verbs_emuls *emuls, struct net *net, int ifindex,
@@ -279,6 +282,7 @@ enum verbs_phase {
  * @qp: the queue pair
  * @work: does what handlers and softirqs may not
  * @todo: what @work has to do, VERBS_TODO_*
+ * @attempt: one begins or ends an attempt to connect at a time
  * @teardown: one lets go of the device at a time
  * @dev: the device, referenced; NULL before there is one
  * @dev_node: in &verbs_dev.qps
@@ -333,6 +337,7 @@ struct verbs_qp {
 	struct qp_sock *qp;
 	struct work_struct work;
 	unsigned long todo;
+	struct mutex attempt;	/* beginning and ending to connect */
 	struct mutex teardown;	/* letting go of the device */
 	struct verbs_dev *dev;
 	struct list_head dev_node;
@@ -427,6 +432,7 @@ const struct verbs_transport *verbs_transport_by_id(u32 id);
 /* verbs_hw.c: the device's queue pair */
 int verbs_attach(struct verbs_qp *v, struct rdma_cm_id *id);
 int verbs_make_qp(struct verbs_qp *v, struct rdma_cm_id *id);
+void verbs_end_qp(struct ib_qp *ibqp, struct rdma_cm_id *id);
 void verbs_detach(struct verbs_qp *v);
 void verbs_set_phase(struct verbs_qp *v, enum verbs_phase phase);
 

@@ -44,13 +44,15 @@
  * struct verbs_listener - a listener on one kind of devices
  * @node: in &verbs_qp.listeners
  * @v: the listener
- * @id: NULL once its device is gone
+ * @id: NULL before it listens, and once its device is gone
+ * @gone: its device is
  * @emuls: emulations that it needs
  */
 struct verbs_listener {
 	struct list_head node;
 	struct verbs_qp *v;
 	struct rdma_cm_id *id;
+	bool gone;
 	struct verbs_emuls emuls;
 };
 
@@ -72,6 +74,12 @@ struct verbs_pending {
  * Finding a device
  */
 
+/* rdma_cm says that the address is not there if the port is taken */
+static int verbs_port_err(int err)
+{
+	return err == -EADDRNOTAVAIL ? -EADDRINUSE : err;
+}
+
 static int verbs_bind_once(struct rdma_cm_id *id,
 			   const struct verbs_transport *t,
 			   struct sockaddr_storage *addr)
@@ -85,7 +93,8 @@ static int verbs_bind_once(struct rdma_cm_id *id,
 
 /*
  * Bind an id to an address. If no device has the address, have one made and wait
- * until it knows its addresses.
+ * until it knows its addresses. One that was made on demand is held before it is
+ * bound, so that it is not removed under it.
  */
 static int verbs_bind_id(struct verbs_qp *v, struct rdma_cm_id *id,
 			 const struct verbs_transport *t,
@@ -100,15 +109,15 @@ static int verbs_bind_id(struct verbs_qp *v, struct rdma_cm_id *id,
 	ifindex = verbs_addr_ifindex(net, addr);
 	if (!ifindex)
 		return -EADDRNOTAVAIL;
+	*emul = verbs_emul_get(net, ifindex, t, false);
 	for (tries = 0; tries < VERBS_BIND_TRIES; tries++) {
 		err = verbs_bind_once(id, t, addr);
 		if (err != -ENODEV)
 			break;
-		if (!*emul)
-			*emul = verbs_emul_get(net, ifindex, t);
+		if (IS_ERR_OR_NULL(*emul))
+			*emul = verbs_emul_get(net, ifindex, t, true);
 		if (IS_ERR(*emul)) {
 			err = PTR_ERR(*emul);
-			*emul = NULL;
 			break;
 		}
 		if (tries && msleep_interruptible(VERBS_BIND_MS)) {
@@ -116,14 +125,14 @@ static int verbs_bind_id(struct verbs_qp *v, struct rdma_cm_id *id,
 			break;
 		}
 	}
+	if (IS_ERR(*emul))
+		*emul = NULL;
 	if (err) {
 		verbs_emul_put(*emul, net);
 		*emul = NULL;
-	} else if (!*emul) {
-		*emul = verbs_emul_of(id->device);
 	}
 	/* The address is there, so it is the port that is not */
-	return err == -EADDRNOTAVAIL ? -EADDRINUSE : err;
+	return verbs_port_err(err);
 }
 
 /*
@@ -142,6 +151,8 @@ static int verbs_request(struct verbs_qp *v, struct rdma_cm_id *id)
 		.rnr_retry_count	= VERBS_RNR_FOREVER,
 	};
 
+	if (READ_ONCE(v->phase) != VERBS_SETUP)
+		return -ECONNABORTED;
 	return rdma_connect_locked(id, &param);
 }
 
@@ -199,6 +210,11 @@ static int verbs_event_err(const struct rdma_cm_event *event)
 		return -ECONNREFUSED;
 	case RDMA_CM_EVENT_DEVICE_REMOVAL:
 		return -ENETDOWN;
+	case RDMA_CM_EVENT_CONNECT_ERROR:
+		/* siw's word for a peer that closes instead of a reply */
+		if (event->status == -EINVAL)
+			return -ECONNREFUSED;
+		fallthrough;
 	default:
 		return event->status < 0 ? event->status : -ECONNABORTED;
 	}
@@ -272,30 +288,37 @@ static int verbs_open(struct verbs_qp *v)
 	return 0;
 }
 
+static int verbs_try_id(struct verbs_qp *v)
+{
+	int err = verbs_attach(v, v->id);
+
+	if (!err)
+		err = verbs_make_qp(v, v->id);
+	if (err)
+		return err;
+	mod_timer(&v->timer, jiffies + (v->transport->fallback && v->any ?
+					VERBS_FALLBACK_TIME : VERBS_CONNECT_TIME));
+	v->resolve_tries = VERBS_RESOLVE_TRIES;
+	return rdma_resolve_addr(v->id, NULL, (struct sockaddr *)&v->peer,
+				 VERBS_RESOLVE_MS);
+}
+
 /*
  * Begin to connect by @v->transport to @v->peer; what comes next is up to
- * verbs_handler().
+ * verbs_handler(). The device may go meanwhile, and with it the id.
  */
 static int verbs_try(struct verbs_qp *v)
 {
-	struct rdma_cm_id *id;
 	int err;
 
 	v->err = 0;
 	err = verbs_open(v);
 	if (err)
 		return err;
-	id = v->id;
-	err = verbs_attach(v, id);
-	if (!err)
-		err = verbs_make_qp(v, id);
-	if (err)
-		return err;
-	mod_timer(&v->timer, jiffies + (v->transport->fallback && v->any ?
-					VERBS_FALLBACK_TIME : VERBS_CONNECT_TIME));
-	v->resolve_tries = VERBS_RESOLVE_TRIES;
-	return rdma_resolve_addr(id, NULL, (struct sockaddr *)&v->peer,
-				 VERBS_RESOLVE_MS);
+	mutex_lock(&v->teardown);
+	err = v->id ? verbs_try_id(v) : -ENETDOWN;
+	mutex_unlock(&v->teardown);
+	return err;
 }
 
 /**
@@ -338,6 +361,7 @@ static int verbs_try_from(struct verbs_qp *v, const struct verbs_transport *t)
 {
 	int err;
 
+	lockdep_assert_held(&v->attempt);
 	for (;;) {
 		v->transport = t;
 		err = verbs_try(v);
@@ -356,19 +380,35 @@ static int verbs_try_from(struct verbs_qp *v, const struct verbs_transport *t)
  */
 static int verbs_fall_back(struct verbs_qp *v)
 {
-	const struct verbs_transport *t = v->transport->fallback;
 	const struct cred *old;
 	int err = -EHOSTUNREACH;
 
-	if (!v->any || !t || !mmget_not_zero(v->mm))
+	if (!v->any || !v->transport->fallback || !mmget_not_zero(v->mm))
 		return err;
 	kthread_use_mm(v->mm);
 	old = override_creds(v->cred);
-	err = verbs_try_from(v, t);
+	err = verbs_try_from(v, v->transport->fallback);
 	revert_creds(old);
 	kthread_unuse_mm(v->mm);
 	mmput(v->mm);
 	return err;
+}
+
+/* The attempt is over, and none follows */
+static bool verbs_give_up(struct verbs_qp *v)
+{
+	struct qp_sock *qp = v->qp;
+	int err = v->err;
+
+	lockdep_assert_held(&v->attempt);
+	if (qp_state(qp) != QP_STATE_CONNECTING || !err)
+		return false;
+	verbs_untry(v);
+	if (!READ_ONCE(v->closed) && !verbs_fall_back(v))
+		return false;
+	WRITE_ONCE(qp->sk.sk_err, -err);
+	qp_set_state(qp, QP_STATE_IDLE);
+	return true;
 }
 
 /**
@@ -380,18 +420,15 @@ static int verbs_fall_back(struct verbs_qp *v)
  */
 void verbs_conn_failed(struct verbs_qp *v)
 {
-	struct qp_sock *qp = v->qp;
-	int err = v->err;
+	bool over;
 
-	if (qp_state(qp) != QP_STATE_CONNECTING || !err)
+	mutex_lock(&v->attempt);
+	over = verbs_give_up(v);
+	mutex_unlock(&v->attempt);
+	if (!over)
 		return;
-	verbs_untry(v);
-	if (!READ_ONCE(v->closed) && !verbs_fall_back(v))
-		return;
-	WRITE_ONCE(qp->sk.sk_err, -err);
-	qp_set_state(qp, QP_STATE_IDLE);
 	complete(&v->settled);
-	qp_wake(qp, EPOLLIN | EPOLLOUT | EPOLLERR);
+	qp_wake(v->qp, EPOLLIN | EPOLLOUT | EPOLLERR);
 }
 
 /* Who connects is who connected last */
@@ -418,6 +455,7 @@ static int verbs_start(struct verbs_qp *v, struct sockaddr_storage *peer)
 	int err;
 
 	flush_work(&v->work);
+	mutex_lock(&v->attempt);
 	verbs_remember(v);
 	v->peer = *peer;
 	v->any = qp->proto->id == QP_PROTO_ANY ? qp->proto : NULL;
@@ -425,6 +463,7 @@ static int verbs_start(struct verbs_qp *v, struct sockaddr_storage *peer)
 	err = verbs_try_from(v, verbs_transport_by_id(qp->proto->id));
 	if (err)
 		qp_set_state(qp, QP_STATE_IDLE);
+	mutex_unlock(&v->attempt);
 	return err;
 }
 
@@ -567,6 +606,7 @@ static int verbs_listen_handler(struct rdma_cm_id *id,
 	case RDMA_CM_EVENT_CONNECT_REQUEST:
 		return verbs_enqueue(l->v, id);
 	case RDMA_CM_EVENT_DEVICE_REMOVAL:
+		WRITE_ONCE(l->gone, true);
 		verbs_listener_loses(l->v, l);
 		/*
 		 * Whoever takes the pointer destroys the id. From then on
@@ -589,7 +629,7 @@ static void verbs_listener_end(struct verbs_listener *l)
 }
 
 /* Have devices, and an id that is bound to the listener's address */
-static int verbs_listener_bind(struct verbs_listener *l,
+static int verbs_listener_bind(struct verbs_listener *l, struct rdma_cm_id *id,
 			       const struct verbs_transport *t,
 			       struct sockaddr_storage *addr)
 {
@@ -597,12 +637,32 @@ static int verbs_listener_bind(struct verbs_listener *l,
 	struct verbs_emul *emul;
 	int err;
 
-	if (verbs_addr_any(addr))
+	if (verbs_addr_any(addr)) {
 		verbs_emuls_get(&l->emuls, sock_net(sk), sk->sk_bound_dev_if, t);
-	err = verbs_bind_id(l->v, l->id, t, addr, &emul);
+		return verbs_port_err(verbs_bind_once(id, t, addr));
+	}
+	err = verbs_bind_id(l->v, id, t, addr, &emul);
 	if (!err && emul)
 		verbs_emuls_add(&l->emuls, emul, sock_net(sk));
-	return err == -EADDRNOTAVAIL && verbs_addr_any(addr) ? -EADDRINUSE : err;
+	return err;
+}
+
+static int verbs_listener_start(struct verbs_listener *l, struct rdma_cm_id *id,
+				const struct verbs_transport *t,
+				struct sockaddr_storage *addr)
+{
+	struct verbs_qp *v = l->v;
+	int err = verbs_listener_bind(l, id, t, addr);
+
+	if (err)
+		return err;
+	/* So that memory can be registered before somebody connects */
+	if (id->device && !v->dev) {
+		mutex_lock(&v->teardown);
+		err = verbs_attach(v, id);
+		mutex_unlock(&v->teardown);
+	}
+	return err ?: verbs_port_err(rdma_listen(id, v->backlog));
 }
 
 /* Listen at @addr for connections by @t; the port is chosen if it is 0 */
@@ -622,20 +682,18 @@ static int verbs_listen_on(struct verbs_qp *v, const struct verbs_transport *t,
 		kfree(l);
 		return PTR_ERR(id);
 	}
-	l->id = id;
-	err = verbs_listener_bind(l, t, addr);
-	/* So that memory can be registered before somebody connects */
-	if (!err && id->device && !v->dev)
-		err = verbs_attach(v, id);
+	err = verbs_listener_start(l, id, t, addr);
 	if (!err)
-		err = rdma_listen(id, v->backlog);
-	if (err) {
+		verbs_addr_copy(&id->route.addr.src_addr, v->qp->domain, addr);
+	/* From here on it is destroyed by who takes it, maybe the handler */
+	xchg(&l->id, id);
+	if (!err && READ_ONCE(l->gone))
+		err = -ENODEV;
+	if (err)
 		verbs_listener_end(l);
-		return err == -EADDRNOTAVAIL ? -EADDRINUSE : err;
-	}
-	list_add(&l->node, &v->listeners);
-	verbs_addr_copy(&id->route.addr.src_addr, v->qp->domain, addr);
-	return 0;
+	else
+		list_add(&l->node, &v->listeners);
+	return err;
 }
 
 /* Does a listener speak any protocol? It stays so whoever is attached to it. */
@@ -767,6 +825,8 @@ static int verbs_take(struct verbs_qp *v, struct verbs_pending *p)
 
 	v->emul = verbs_emul_of(id->device);
 	rdma_set_min_rnr_timer(id, VERBS_RNR_TIMER);
+	/* Once it is attached the device can go, and with it the id */
+	mutex_lock(&v->teardown);
 	err = verbs_attach(v, id);
 	if (!err)
 		err = verbs_make_qp(v, id);
@@ -779,7 +839,9 @@ static int verbs_take(struct verbs_qp *v, struct verbs_pending *p)
 	if (!err)
 		err = rdma_accept(id, &param);
 	rdma_unlock_handler(id);
-	return err;
+	mutex_unlock(&v->teardown);
+	/* TCP says it so if the peer gave up */
+	return err == -ECONNRESET ? -ECONNABORTED : err;
 }
 
 int verbs_accept(struct qp_sock *listener, struct qp_sock *qp)

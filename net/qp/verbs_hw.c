@@ -75,6 +75,7 @@ static int verbs_choose(struct verbs_qp *v, const struct rdma_cm_id *id)
  * @id: an rdma_cm id that has one
  *
  * Context: process, may sleep; that of the process whose memory is registered.
+ * With @v->teardown held, for the device may be removed from then on.
  * Return: 0; -EPROTONOSUPPORT (the device does not speak the protocol that was
  * asked for), -EOPNOTSUPP (max_sge is too much for it), -ENODEV (it goes), or as
  * verbs_dom_get().
@@ -85,6 +86,7 @@ int verbs_attach(struct verbs_qp *v, struct rdma_cm_id *id)
 	struct verbs_dom *dom;
 	int err;
 
+	lockdep_assert_held(&v->teardown);
 	err = verbs_choose(v, id);
 	if (err)
 		return err;
@@ -186,6 +188,30 @@ int verbs_make_qp(struct verbs_qp *v, struct rdma_cm_id *id)
 }
 
 /**
+ * verbs_end_qp() - tell the peer that it is over, and have the device flush
+ * @ibqp: the device's queue pair
+ * @id: the connection
+ *
+ * siw is told to flush in so many words. It does not do it if it was a READ of
+ * the peer that failed, it leaves out READs that wait for an answer if it is
+ * iw_cm who ends the connection, and iw_cm waits for an attempt to connect.
+ * Between rdma_connect() and rdma_disconnect() iw_cm has no lock: a handler that
+ * connects is waited for, and the phase tells others not to begin.
+ *
+ * Context: process, may sleep. The phase is not VERBS_SETUP.
+ */
+void verbs_end_qp(struct ib_qp *ibqp, struct rdma_cm_id *id)
+{
+	struct ib_qp_attr attr = { .qp_state = IB_QPS_ERR };
+
+	if (ibqp->device->ops.driver_id == RDMA_DRIVER_SIW)
+		ib_modify_qp(ibqp, &attr, IB_QP_STATE);
+	rdma_lock_handler(id);
+	rdma_unlock_handler(id);
+	rdma_disconnect(id);
+}
+
+/**
  * verbs_detach() - let go of the device, if there is one
  * @v: whose; who has a message or completion in progress is waited for
  *
@@ -203,7 +229,7 @@ void verbs_detach(struct verbs_qp *v)
 	id = v->id;
 	v->id = NULL;
 	if (v->ibqp) {
-		rdma_disconnect(id);
+		verbs_end_qp(v->ibqp, id);
 		ib_drain_qp(v->ibqp);
 		verbs_send_drained(v);
 		verbs_set_phase(v, VERBS_DOWN);

@@ -8,6 +8,7 @@
  * translated as work is posted; the rkey is the device's, for the peer's device
  * hands it to ours.
  */
+#include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
@@ -52,6 +53,23 @@ static struct verbs_shadow *verbs_shadow_find(const struct verbs_mr *vmr,
 	return NULL;
 }
 
+/*
+ * What a device makes of memory that goes by another address. siw looks at the
+ * memory's own, whatever it is told; rxe takes the place in the page from the
+ * other one, so that it would access what is not registered.
+ */
+static bool verbs_base_ok(const struct ib_device *ibdev, const struct qp_mr *mr)
+{
+	switch (ibdev->ops.driver_id) {
+	case RDMA_DRIVER_SIW:
+		return mr->base == mr->addr;
+	case RDMA_DRIVER_RXE:
+		return offset_in_page(mr->base) == offset_in_page(mr->addr);
+	default:
+		return true;
+	}
+}
+
 /* Make a registration known to a device. Under the table's lock. */
 static int verbs_shadow_make(struct verbs_mr *vmr, struct verbs_dom *dom)
 {
@@ -63,9 +81,7 @@ static int verbs_shadow_make(struct verbs_mr *vmr, struct verbs_dom *dom)
 		return -ENODEV;
 	if (mr->mm != current->mm)
 		return -EXDEV;
-	/* siw takes no address but that of the memory */
-	if (mr->base != mr->addr &&
-	    dom->dev->ibdev->ops.driver_id == RDMA_DRIVER_SIW)
+	if (!verbs_base_ok(dom->dev->ibdev, mr))
 		return -EOPNOTSUPP;
 	s = kzalloc_obj(*s, GFP_KERNEL_ACCOUNT);
 	if (!s)
@@ -292,9 +308,8 @@ static struct verbs_dom *verbs_dom_make(struct verbs_table *vt,
  *
  * Context: process, may sleep; that of the process whose memory is registered.
  * Return: the table on the device, for verbs_dom_put(); -ENODEV (it goes),
- * -ENOMEM, -EXDEV (another process' memory is registered), -EOPNOTSUPP (memory
- * at an address that is not its own, with siw), or why the device does not take
- * a registration.
+ * -ENOMEM, -EXDEV (another process' memory is registered), -EOPNOTSUPP
+ * (verbs_base_ok()), or why the device does not take a registration.
  */
 struct verbs_dom *verbs_dom_get(struct qp_mtable *table, struct verbs_dev *dev)
 {

@@ -282,7 +282,8 @@ static void verbs_recv_cqe(struct ib_cq *cq, struct ib_wc *wc)
 	verbs_recv_result(r, wc);
 	v->recv_done++;
 	verbs_recv_skip(v);
-	if (wc->status && wc->status != IB_WC_WR_FLUSH_ERR)
+	/* It is over before somebody is told; a flush may be the first sign */
+	if (wc->status)
 		verbs_fail(v);
 	verbs_recv_go(v);
 	spin_unlock_bh(&v->recv_lock);

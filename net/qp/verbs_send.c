@@ -315,7 +315,7 @@ static void verbs_send_cqe(struct ib_cq *cq, struct ib_wc *wc)
 	done->done = true;
 	done->status = status;
 	verbs_complete_done(v);
-	if (status && status != QP_WC_WR_FLUSH_ERR)
+	if (status)
 		verbs_fail(v);
 	verbs_run(v);
 	spin_unlock_bh(&v->send_lock);
