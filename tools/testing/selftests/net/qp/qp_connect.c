@@ -96,7 +96,9 @@ FIXTURE_SETUP(conn)
 	self->d = lq_desc(8, 8, 0);
 	self->d.max_inline = 64;
 	self->b.fd = -1;
-	ASSERT_EQ(0, qt_listen(variant->be, &self->l, 0, 4));
+	ASSERT_EQ(0, qt_listen(variant->be, &self->l, 0, 4)) {
+		TH_LOG("%s", strerror(errno));
+	}
 	ASSERT_EQ(0, qt_open(variant->be, &self->a, 0, &self->d));
 }
 

@@ -410,8 +410,11 @@ TEST_F(msg, back_pressure)
 		ASSERT_GT(1000, n++);
 	EXPECT_EQ(EAGAIN, errno);
 	EXPECT_LE(4, n);
-	EXPECT_EQ(0, POLLOUT & qt_poll(self->a.fd, POLLOUT, 0));
 	ASSERT_EQ(0, set_timeout(self->a.fd, SO_SNDTIMEO, 50));
+	/* those that find a buffer at the peer may be on their way still */
+	while (!HAS(F_LOCAL) && send(self->a.fd, self->tmp, 1000, 0) == 1000)
+		ASSERT_GT(1000, n++);
+	EXPECT_EQ(0, POLLOUT & qt_poll(self->a.fd, POLLOUT, 0));
 	EXPECT_ERRNO(EAGAIN, send(self->a.fd, self->tmp, 1000, 0));
 	ASSERT_EQ(0, set_timeout(self->a.fd, SO_SNDTIMEO, 0));
 
@@ -498,7 +501,8 @@ TEST_F(msg, to_short_receive)
 	ASSERT_EQ(0, lq_post_recv(&self->b, 1, self->buf.p, 2,
 				  self->buf.mem.lkey));
 	ASSERT_EQ(3, send(self->a.fd, "abc", 3, 0));
-	EXPECT_CQE(&self->b, 1, QP_WC_LOC_LEN_ERR, QP_OP_RECV);
+	EXPECT_CQE(&self->b, 1, HAS(F_RXE) ? QP_WC_LOC_QP_OP_ERR :
+					     QP_WC_LOC_LEN_ERR, QP_OP_RECV);
 	EXPECT_EQ(POLLHUP, POLLHUP & qt_poll(self->a.fd, 0, LONG_MS));
 	EXPECT_ERRNO(EPIPE, send(self->a.fd, "x", 1, MSG_NOSIGNAL));
 }

@@ -276,12 +276,13 @@ static void forget(const struct sockaddr_storage *ss)
 {
 }
 
-#define F_ROCE	(F_ATOMIC | F_IMM | F_RNR | F_WRITE_ACK | F_ZERO_BASED)
+#define F_ROCE	(F_ATOMIC | F_IMM | F_RNR | F_WRITE_ACK)
+#define F_QPEMU	(F_ROCE | F_ZERO_BASED | F_INV)
 
-#define ROCE(version, hosts_) {						\
+#define ROCE(version, hosts_, flags_) {						\
 	.domain = version == 4 ? AF_INET : AF_INET6,			\
 	.protocol = QP_PROTO_ROCE,					\
-	.flags = F_ROCE,						\
+	.flags = flags_,						\
 	.max_sge = QP_MAX_SGE,						\
 	.max_sge_rd = QP_MAX_SGE,					\
 	.hosts = hosts_,						\
@@ -295,6 +296,7 @@ static void forget(const struct sockaddr_storage *ss)
 	.domain = version == 4 ? AF_INET : AF_INET6,			\
 	.protocol = QP_PROTO_IWARP,					\
 	.ask = QP_PROTO_IWARP,						\
+	.flags = F_INV,							\
 	.max_sge = 6,							\
 	.max_sge_rd = 1,						\
 	.hosts = &on_demand,						\
@@ -303,9 +305,9 @@ static void forget(const struct sockaddr_storage *ss)
 	.forget = forget,						\
 }
 
-const struct backend be_roce4 = ROCE(4, &on_demand);
-const struct backend be_roce6 = ROCE(6, &on_demand);
-const struct backend be_rxe4 = ROCE(4, &with_rxe);
-const struct backend be_rxe6 = ROCE(6, &with_rxe);
+const struct backend be_roce4 = ROCE(4, &on_demand, F_QPEMU);
+const struct backend be_roce6 = ROCE(6, &on_demand, F_QPEMU);
+const struct backend be_rxe4 = ROCE(4, &with_rxe, F_ROCE | F_RXE);
+const struct backend be_rxe6 = ROCE(6, &with_rxe, F_ROCE | F_RXE);
 const struct backend be_siw4 = SIW(4);
 const struct backend be_siw6 = SIW(6);

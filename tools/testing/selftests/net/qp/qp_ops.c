@@ -299,14 +299,16 @@ TEST_F(ops, empty_entries)
 
 /*
  * 1 GiB, the longest message: sixteen times the same 64 MiB. A network takes as
- * many of them as it can, smaller ones where the kernel checks itself: packets
- * cost more then than bytes do.
+ * many of them as it can, smaller ones where the kernel checks itself, and with
+ * rxe: packets cost more then than bytes do.
  */
 static __u32 longest_piece(const struct backend *be)
 {
 	const __u32 piece = QP_MAX_MSG / QP_MAX_SGE;
 
-	return be->flags & F_LOCAL || !qt_debug_kernel() ? piece : piece / 16;
+	if (be->flags & F_LOCAL)
+		return piece;
+	return qt_debug_kernel() || be->flags & F_RXE ? piece / 16 : piece;
 }
 
 TEST_F_TIMEOUT(ops, longest, 240)
@@ -918,9 +920,38 @@ static bool has_op(const struct backend *be, __u8 op)
 	case QP_OP_SEND_IMM:
 	case QP_OP_WRITE_IMM:
 		return be->flags & F_IMM;
+	case QP_OP_SEND_INV:
+		return be->flags & F_INV;
 	default:
 		return true;
 	}
+}
+
+/* What a's request, or b's receive, may end with; rxe has statuses of its own */
+static bool send_status_ok(const ENDS *self, const struct failure *f,
+			   __u32 status)
+{
+	if (!HAS(F_RXE) || f->status != QP_WC_REM_INV_REQ_ERR)
+		return status == f->status;
+	/* no NAK for an atomic that is not aligned, and another for too much */
+	return status == (f->recv == SHORT ? QP_WC_REM_OP_ERR :
+					     QP_WC_WR_FLUSH_ERR);
+}
+
+static bool recv_status_ok(const ENDS *self, const struct failure *f,
+			   __u32 status)
+{
+	if (status == f->recv_status)
+		return true;
+	if (HAS(F_RXE) && f->recv == SHORT)
+		return status == QP_WC_LOC_QP_OP_ERR;
+	/*
+	 * Of a request that is refused in its last packet, as WRITE_IMM, the
+	 * device has taken the receive (IBA v1 9.7.5.2.8).
+	 */
+	return !HAS(F_LOCAL) && f->status == QP_WC_REM_ACCESS_ERR &&
+	       status == (HAS(F_RXE) ? QP_WC_REM_ACCESS_ERR :
+				       QP_WC_LOC_ACCESS_ERR);
 }
 
 /* Of the row's request, the one behind it, and the receives of the peer */
@@ -938,21 +969,14 @@ static void expect_failure(struct __test_metadata *_metadata, ENDS *self,
 	}
 	EXPECT_EQ(1, c[0].user_data);
 	EXPECT_EQ(f->op, c[0].opcode);
-	EXPECT_EQ(f->status, c[0].status) {
-		TH_LOG("row %d, %s", row, f->what);
+	EXPECT_TRUE(send_status_ok(self, f, c[0].status)) {
+		TH_LOG("row %d, %s: %u", row, f->what, c[0].status);
 	}
 	EXPECT_EQ(2, c[1].user_data);
 	EXPECT_EQ(QP_WC_WR_FLUSH_ERR, c[1].status);
 	EXPECT_EQ(70, c[2].user_data);
-	/*
-	 * Of a request that is refused in its last packet, as WRITE_IMM, the
-	 * device has taken the receive (IBA v1 9.7.5.2.8).
-	 */
-	if (HAS(F_LOCAL) || c[2].status != QP_WC_LOC_ACCESS_ERR ||
-	    f->status != QP_WC_REM_ACCESS_ERR) {
-		EXPECT_EQ(f->recv_status, c[2].status) {
-			TH_LOG("row %d, %s", row, f->what);
-		}
+	EXPECT_TRUE(recv_status_ok(self, f, c[2].status)) {
+		TH_LOG("row %d, %s: %u", row, f->what, c[2].status);
 	}
 	EXPECT_EQ(71, c[3].user_data);
 	EXPECT_EQ(QP_WC_WR_FLUSH_ERR, c[3].status);
@@ -1370,7 +1394,7 @@ TEST_F(ops, zero_based)
 
 	if (!HAS(F_ZERO_BASED)) {
 		EXPECT_ERRNO(EOPNOTSUPP,
-			     lq_mem_reg(self->a.fd, self->abuf.p, 1000,
+			     lq_mem_reg(self->a.fd, self->abuf.p + 100, 1000,
 					QP_ACCESS_ZERO_BASED, &l));
 		return;
 	}
@@ -1477,6 +1501,10 @@ TEST_F(ops, send_invalidate)
 	struct qp_mem mem;
 	struct qp_cqe c;
 
+	if (!HAS(F_INV)) {
+		EXPECT_UNSUPPORTED(QP_OP_SEND_INV, LOCAL(0, 5));
+		return;
+	}
 	ASSERT_EQ(0, lq_mem_reg(self->b.fd, self->bbuf.p, 4096, LQ_ACCESS_ALL,
 				&mem));
 	ASSERT_EQ(0, POST(&self->a, .op = QP_OP_WRITE, .id = 1,
@@ -1503,6 +1531,10 @@ TEST_F(ops, send_invalidate_of_local_memory)
 {
 	struct qp_mem mem;
 
+	if (!HAS(F_INV)) {
+		EXPECT_UNSUPPORTED(QP_OP_SEND_INV, LOCAL(0, 5));
+		return;
+	}
 	ASSERT_EQ(0, lq_mem_reg(self->b.fd, self->bbuf.p, 4096,
 				QP_ACCESS_LOCAL_WRITE, &mem));
 	RECV_B(3, 0, 64);
@@ -1537,7 +1569,9 @@ TEST_F(ops, deregister_before_use)
 		EXPECT_EQ(100, c.byte_len);
 		return;
 	}
-	EXPECT_CQE(&self->a, 1, QP_WC_LOC_PROT_ERR, QP_OP_SEND);
+	/* rxe forgets the reason when it sends once more */
+	EXPECT_CQE(&self->a, 1, HAS(F_RXE) ? QP_WC_WR_FLUSH_ERR :
+					     QP_WC_LOC_PROT_ERR, QP_OP_SEND);
 }
 
 /*
@@ -1787,7 +1821,11 @@ TEST_F_TIMEOUT(ops, both_directions, 120)
 		if (taken < 0 && errno != EAGAIN)
 			bad = errno;
 		sent += queued;
-		if (!lq_cq_peek(q) && received < n && (sent == n || taken <= 0))
+		/* room for sends may be all that comes, if both were full */
+		if (!lq_cq_peek(q) && sent < n && taken <= 0)
+			bad |= qt_poll(q->fd, POLLIN | POLLOUT, LONG_MS) > 0 ?
+			       0 : 1000;
+		else if (!lq_cq_peek(q) && received < n && sent == n)
 			bad |= lq_enter(q, 0, 1, LONG_MS) ? 1000 : 0;
 		while ((c = lq_cq_peek(q))) {
 			int slot = c->user_data, seq;

@@ -40,7 +40,8 @@ static void path_forget(const struct sockaddr_storage *ss)
 	unlink(((const struct sockaddr_un *)ss)->sun_path);
 }
 
-#define F_ALL	(F_LOCAL | F_ATOMIC | F_IMM | F_RNR | F_WRITE_ACK | F_ZERO_BASED)
+#define F_ALL	(F_LOCAL | F_ATOMIC | F_IMM | F_RNR | F_WRITE_ACK |	\
+		 F_ZERO_BASED | F_INV)
 
 const struct backend be_pipe = {
 	.domain = AF_UNIX,

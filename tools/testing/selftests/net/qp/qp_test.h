@@ -27,7 +27,9 @@ enum {
 	F_IMM		= 1 << 2,	/* immediate data */
 	F_RNR		= 1 << 3,	/* a message waits for a receive */
 	F_WRITE_ACK	= 1 << 4,	/* a WRITE completes when it is in place */
-	F_ZERO_BASED	= 1 << 5,	/* QP_ACCESS_ZERO_BASED */
+	F_ZERO_BASED	= 1 << 5,	/* QP_ACCESS_ZERO_BASED, at any address */
+	F_INV		= 1 << 6,	/* SEND_INV */
+	F_RXE		= 1 << 7,	/* rxe: slow, with statuses of its own */
 };
 
 /*
