@@ -7,6 +7,9 @@
  * its packets, would have if one packet could hold it. A table says which
  * opcodes the first, the last and all other packets get, and which of the
  * extended headers go with the first and the last one.
+ *
+ * A train (SKB_GSO_UDP_L4 besides) is [IP][UDP] and then complete packets of a
+ * size, [BTH][extended headers][payload][pad][4 bytes] each.
  */
 
 #include <linux/crc32.h>
@@ -175,14 +178,16 @@ static const struct roce_split *roce_split_of(u8 opcode)
 /**
  * struct roce_super - a super-packet, parsed and checked
  * @skb: the super-packet, skb->data at its UDP header
- * @split: how to cut it
+ * @split: how to cut it; NULL if it is a train, which has none of what follows
+ *	up to @pad
  * @bth: its BTH
  * @ext: its extended headers
  * @service: transport service, to be put into every opcode
  * @is_ipv6: network protocol
  * @pad: bytes of padding at its end
- * @mtu: payload of all packets but the last
- * @payload: payload of all packets
+ * @mtu: payload of all packets but the last; of a train: bytes of each packet
+ *	from its BTH on
+ * @payload: payload of all packets; not of a train
  * @num: packets
  * @ip_id: IPv4: identification of the first packet
  * @ip_id_step: what to add to that for the next one
@@ -213,16 +218,13 @@ static void roce_parse_ip_id(struct roce_super *super)
 			      (SKB_GSO_TCP_FIXEDID << inner));
 }
 
-static bool roce_parse(struct roce_super *super, struct sk_buff *skb, bool is_ipv6)
+/* One packet that is too long */
+static bool roce_parse_long(struct roce_super *super)
 {
-	unsigned int l3_len = is_ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	unsigned int headers = sizeof(struct udphdr) + sizeof(struct roce_bth);
+	struct sk_buff *skb = super->skb;
 	bool ends;
 
-	if (!pskb_may_pull(skb, headers))
-		return false;
-	super->skb = skb;
-	super->is_ipv6 = is_ipv6;
 	super->bth = (void *)(skb->data + sizeof(struct udphdr));
 	super->split = roce_split_of(super->bth->opcode);
 	if (!super->split)
@@ -238,22 +240,43 @@ static bool roce_parse(struct roce_super *super, struct sk_buff *skb, bool is_ip
 	if (skb->len <= headers + super->pad + ROCE_ICRC_LEN)
 		return false;
 	super->payload = skb->len - headers - super->pad - ROCE_ICRC_LEN;
-	super->mtu = skb_shinfo(skb)->gso_size;
 	if (!super->mtu || super->mtu % 4 || (super->payload + super->pad) % 4)
 		return false;
 	super->num = DIV_ROUND_UP(super->payload, super->mtu);
 
 	/* Only the last packet of a message may be a short one. */
 	ends = super->split->last != super->split->middle;
-	if (!ends && (super->pad || super->payload % super->mtu))
-		return false;
+	return ends || (!super->pad && super->payload % super->mtu == 0);
+}
 
+/* Packets of a size, one after the other */
+static bool roce_parse_train(struct roce_super *super)
+{
+	unsigned int len = super->skb->len - sizeof(struct udphdr);
+
+	if (super->mtu < ROCE_MIN_OVERHEAD || super->mtu % 4 || len % super->mtu)
+		return false;
+	super->split = NULL;
+	super->num = len / super->mtu;
+	return true;
+}
+
+static bool roce_parse(struct roce_super *super, struct sk_buff *skb, bool is_ipv6)
+{
+	unsigned int l3_len = is_ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+
+	if (!pskb_may_pull(skb, sizeof(struct udphdr) + sizeof(struct roce_bth)))
+		return false;
 	/* The CRC knows of no IP options or extension headers. */
 	if (skb_transport_offset(skb) - skb_network_offset(skb) != l3_len)
 		return false;
+	super->skb = skb;
+	super->is_ipv6 = is_ipv6;
+	super->mtu = skb_shinfo(skb)->gso_size;
 	if (!is_ipv6)
 		roce_parse_ip_id(super);
-	return true;
+	return skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4 ? roce_parse_train(super) :
+							    roce_parse_long(super);
 }
 
 /**
@@ -334,23 +357,48 @@ static void roce_fix_lengths(const struct roce_super *super, unsigned int i,
 	udp_hdr(seg)->check = 0;
 }
 
+/* From the BTH to the payload, padding and room for the CRC. Return: 0 or -errno. */
+static int roce_put_part(const struct roce_super *super, unsigned int i,
+			 const struct roce_part *part, struct sk_buff *seg)
+{
+	unsigned int payload = sizeof(struct udphdr) + sizeof(struct roce_bth) +
+			       super->split->ext;
+
+	roce_put_bth(super, i, part, seg);
+	if (skb_copy_bits(super->skb, payload + part->offset, skb_put(seg, part->len),
+			  part->len))
+		return -EFAULT;
+	skb_put_zero(seg, part->pad + ROCE_ICRC_LEN);
+	return 0;
+}
+
+/* The same for a packet of a train. */
+static int roce_put_whole(const struct roce_super *super, unsigned int i,
+			  struct sk_buff *seg)
+{
+	return skb_copy_bits(super->skb, sizeof(struct udphdr) + i * super->mtu,
+			     skb_put(seg, super->mtu), super->mtu);
+}
+
 static struct sk_buff *roce_make_segment(const struct roce_super *super, unsigned int i)
 {
 	struct sk_buff *skb = super->skb;
 	unsigned int headroom = skb_mac_header(skb) - skb->head;
 	unsigned int tunnel = skb_tnl_header_len(skb);
 	unsigned int headers = skb->data - skb_mac_header(skb) + sizeof(struct udphdr);
-	unsigned int payload = sizeof(struct udphdr) + sizeof(struct roce_bth) +
-			       super->split->ext;
 	__be16 protocol = super->is_ipv6 ? htons(ETH_P_IPV6) : htons(ETH_P_IP);
+	unsigned int size = super->mtu;
 	struct roce_part part;
 	struct sk_buff *seg;
-	int bth;
+	int bth, err;
 	__le32 icrc;
 
-	roce_cut(super, i, &part);
-	seg = alloc_skb(headroom + headers + sizeof(struct roce_bth) + part.ext_len +
-			part.len + part.pad + ROCE_ICRC_LEN, GFP_ATOMIC);
+	if (super->split) {
+		roce_cut(super, i, &part);
+		size = sizeof(struct roce_bth) + part.ext_len + part.len + part.pad +
+		       ROCE_ICRC_LEN;
+	}
+	seg = alloc_skb(headroom + headers + size, GFP_ATOMIC);
 	if (!seg)
 		return NULL;
 
@@ -365,12 +413,12 @@ static struct sk_buff *roce_make_segment(const struct roce_super *super, unsigne
 	skb_reset_mac_len(seg);
 
 	bth = seg->len;
-	roce_put_bth(super, i, &part, seg);
-	if (skb_copy_bits(skb, payload + part.offset, skb_put(seg, part.len), part.len)) {
+	err = super->split ? roce_put_part(super, i, &part, seg) :
+			     roce_put_whole(super, i, seg);
+	if (err) {
 		kfree_skb(seg);
 		return NULL;
 	}
-	skb_put_zero(seg, part.pad + ROCE_ICRC_LEN);
 	roce_fix_lengths(super, i, seg);
 	icrc = roce_icrc(seg, protocol, bth, seg->len - bth - ROCE_ICRC_LEN);
 	memcpy(skb_tail_pointer(seg) - ROCE_ICRC_LEN, &icrc, ROCE_ICRC_LEN);

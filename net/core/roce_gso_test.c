@@ -511,6 +511,117 @@ static void cut_length(struct kunit *test)
 	kfree_skb(super);
 }
 
+/* WRITEs of eight bytes: BTH, RETH, payload, room for the CRC */
+#define TRAIN_SIZE	40
+
+/* What of it is behind @linear bytes is in a page. */
+static struct sk_buff *make_train(struct kunit *test, unsigned int num, unsigned int linear,
+				  bool ipv6)
+{
+	unsigned int len = num * TRAIN_SIZE, i, j;
+	struct sk_buff *skb = alloc_skb(HEADROOM + linear, GFP_KERNEL);
+	struct page *page = alloc_page(GFP_KERNEL);
+	u8 *bytes;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	bytes = page_address(page);
+	for (i = 0; i < num; i++) {
+		struct roce_bth *bth = (void *)(bytes + i * TRAIN_SIZE);
+
+		*bth = (struct roce_bth) {
+			.opcode = 0x0a,
+			.flags = ROCE_BTH_MIGREQ,
+			.pkey = htons(0xffff),
+			.qpn = htonl(0x40000012),
+			.psn = htonl((PSN + i) & 0xffffff),
+		};
+		for (j = sizeof(*bth); j < TRAIN_SIZE; j++)
+			bytes[i * TRAIN_SIZE + j] = j < TRAIN_SIZE - 4 ? i ^ j : 0;
+	}
+	skb_reserve(skb, HEADROOM);
+	skb_put_data(skb, bytes, min(linear, len));
+	if (linear < len)
+		skb_add_rx_frag(skb, 0, page, linear, len - linear, PAGE_SIZE);
+	else
+		put_page(page);
+	skb_shinfo(skb)->gso_type = SKB_GSO_ROCE | SKB_GSO_UDP_L4;
+	skb_shinfo(skb)->gso_size = TRAIN_SIZE;
+	skb_shinfo(skb)->gso_segs = num;
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+	put_headers(skb, ipv6);
+	return skb;
+}
+
+static void cut_train_and_check(struct kunit *test, unsigned int num, unsigned int linear,
+				bool ipv6)
+{
+	unsigned int bth_at = ETH_HLEN + (ipv6 ? 48 : 28), i = 0;
+	struct sk_buff *train, *segs, *seg, *next;
+	u8 want[TRAIN_SIZE];
+
+	train = make_train(test, num, linear, ipv6);
+	segs = __skb_gso_segment(train, NETIF_F_SG | NETIF_F_HW_CSUM, true);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, segs);
+	skb_list_walk_safe(segs, seg, next) {
+		skb_mark_not_on_list(seg);
+		KUNIT_ASSERT_EQ(test, seg->len, bth_at + TRAIN_SIZE);
+		KUNIT_EXPECT_FALSE(test, skb_is_gso(seg));
+		check_l3(test, seg, ipv6, i);
+		skb_copy_bits(train, bth_at + i * TRAIN_SIZE, want, TRAIN_SIZE);
+		KUNIT_EXPECT_MEMEQ(test, seg->data + bth_at, want, TRAIN_SIZE - 4);
+		KUNIT_EXPECT_EQ(test, get_unaligned_le32(seg->data + seg->len - 4),
+				icrc_again(seg->data + ETH_HLEN, seg->len - ETH_HLEN));
+		kfree_skb(seg);
+		i++;
+	}
+	KUNIT_EXPECT_EQ(test, i, num);
+	consume_skb(train);
+}
+
+/* Packets that are there already are taken apart, and get their CRCs. */
+static void cut_train(struct kunit *test)
+{
+	cut_train_and_check(test, 5, 5 * TRAIN_SIZE, false);
+	cut_train_and_check(test, 5, 5 * TRAIN_SIZE, true);
+	cut_train_and_check(test, 7, 2 * TRAIN_SIZE + 2, false);
+	cut_train_and_check(test, 7, 16, true);
+	cut_train_and_check(test, 1, TRAIN_SIZE, false);
+}
+
+static void cut_train_malformed(struct kunit *test)
+{
+	static const u16 wrong[] = {
+		1, 12, 15, 18, TRAIN_SIZE - 4, TRAIN_SIZE + 1, 5 * TRAIN_SIZE + 4,
+	};
+	struct sk_buff *train, *segs;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		train = make_train(test, 5, 5 * TRAIN_SIZE, i & 1);
+		skb_shinfo(train)->gso_size = wrong[i];
+		segs = __skb_gso_segment(train, 0, true);
+		KUNIT_EXPECT_EQ_MSG(test, PTR_ERR_OR_ZERO(segs), -EINVAL, "size %u", wrong[i]);
+		kfree_skb(train);
+	}
+}
+
+/* Both types have to be taken for it to be taken whole. */
+static void cut_train_not(struct kunit *test)
+{
+	struct sk_buff *train = make_train(test, 5, 5 * TRAIN_SIZE, false);
+	unsigned int len = 20 + 8 + TRAIN_SIZE;
+
+	KUNIT_EXPECT_FALSE(test, skb_gso_ok(train, NETIF_F_GSO_ROCE));
+	KUNIT_EXPECT_FALSE(test, skb_gso_ok(train, NETIF_F_GSO_UDP_L4));
+	KUNIT_EXPECT_TRUE(test, skb_gso_ok(train, NETIF_F_GSO_SOFTWARE));
+	KUNIT_EXPECT_NULL(test, __skb_gso_segment(train, NETIF_F_GSO_SOFTWARE, true));
+	KUNIT_EXPECT_EQ(test, skb_shinfo(train)->gso_segs, 5);
+	KUNIT_EXPECT_TRUE(test, skb_gso_validate_network_len(train, len));
+	KUNIT_EXPECT_FALSE(test, skb_gso_validate_network_len(train, len - 1));
+	kfree_skb(train);
+}
+
 static unsigned int destroyed;
 
 static void count_destroyed(struct sk_buff *skb)
@@ -547,6 +658,9 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(cut_malformed),
 	KUNIT_CASE(cut_not),
 	KUNIT_CASE(cut_length),
+	KUNIT_CASE(cut_train),
+	KUNIT_CASE(cut_train_malformed),
+	KUNIT_CASE(cut_train_not),
 	KUNIT_CASE(cut_ownership),
 	{}
 };
