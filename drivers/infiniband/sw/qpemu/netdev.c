@@ -94,8 +94,11 @@ static int netdev_event(struct notifier_block *nb, unsigned long event, void *in
 	case NETDEV_UP:
 	case NETDEV_DOWN:
 	case NETDEV_CHANGE:
-		if (ib_get_curr_port_state(ndev) == IB_PORT_DOWN)
+		if (ib_get_curr_port_state(ndev) == IB_PORT_DOWN) {
+			local_bh_disable();
 			qpemu_count(dev, QPEMU_LINK_DOWNED);
+			local_bh_enable();
+		}
 		/* ib_core does this, but not for bonds and their ports. */
 		ib_dispatch_port_state_event(ibdev, ndev);
 		break;

@@ -4,6 +4,7 @@
 #define _QPEMU_STATS_H
 
 #include <linux/percpu.h>
+#include <net/net_debug.h>
 #include <rdma/ib_verbs.h>
 
 enum qpemu_counter {
@@ -42,9 +43,12 @@ struct qpemu_stats {
 	u64 value[QPEMU_NUM_COUNTERS];
 };
 
-/* Any context. */
-#define qpemu_count(dev, counter)	this_cpu_inc((dev)->stats->value[counter])
-#define qpemu_count_n(dev, counter, n)	this_cpu_add((dev)->stats->value[counter], n)
+/* Bottom halves off: so there is no need to turn interrupts off for it. */
+#define qpemu_count_n(dev, counter, n) do {				\
+	DEBUG_NET_WARN_ON_ONCE(!in_softirq());				\
+	__this_cpu_add((dev)->stats->value[counter], n);		\
+} while (0)
+#define qpemu_count(dev, counter)	qpemu_count_n(dev, counter, 1)
 
 struct rdma_hw_stats *qpemu_alloc_hw_port_stats(struct ib_device *ibdev, u32 port);
 int qpemu_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats,
