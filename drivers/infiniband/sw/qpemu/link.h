@@ -10,6 +10,10 @@
  * set of extended headers, all of the payload; who cuts it gives each part its
  * opcode, PSN and ICRC. It needs no ICRC as long as it is whole.
  *
+ * A train is several packets of a size, each with its BTH and with room for its
+ * ICRC, one after the other; skb_shinfo(skb)->gso_size is that size, and gso_type
+ * has SKB_GSO_UDP_L4. It goes down as one, and comes up as packets.
+ *
  * A packet that came up has skb->data at its BTH, ends before its ICRC, which
  * was right, and has struct qpemu_skb_cb filled in.
  */
@@ -17,6 +21,10 @@
 #define _QPEMU_LINK_H
 
 #include "qpemu.h"
+
+/* skb_shinfo(skb)->gso_type */
+#define QPEMU_SUPER	SKB_GSO_ROCE
+#define QPEMU_TRAIN	(SKB_GSO_ROCE | SKB_GSO_UDP_L4)
 
 /**
  * struct qpemu_skb_cb - what the link layer says of a packet that came in
@@ -79,6 +87,8 @@ bool qpemu_path_matches(const struct qpemu_path *path, const struct sk_buff *skb
 unsigned int qpemu_path_headroom(const struct qpemu_path *path);
 /* Largest payload of a super-packet, a multiple of @mtu; @mtu if there are none. */
 unsigned int qpemu_path_super(const struct qpemu_path *path, unsigned int mtu);
+/* Most packets of @size bytes that a train may have. */
+unsigned int qpemu_path_train(const struct qpemu_path *path, unsigned int size);
 /* The 40 bytes in front of a received datagram, IBA v1 8.3 and A17.4.5.1. */
 void qpemu_skb_grh(const struct sk_buff *skb, u8 grh[40]);
 

@@ -77,7 +77,6 @@ static int finish(struct sk_buff *skb)
 	__le32 icrc;
 
 	if (skb_is_gso(skb)) {
-		skb_shinfo(skb)->gso_type = SKB_GSO_ROCE;
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
 		return 0;
 	}
@@ -143,8 +142,13 @@ const struct qpemu_link qpemu_link_udp = {
 	.gids = udp_gids,
 };
 
+static bool is_train(const struct sk_buff *skb)
+{
+	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type == QPEMU_TRAIN;
+}
+
 /*
- * Is it a packet, or a super-packet, in form? @skb->data is at the UDP header,
+ * Is it a packet, a super-packet or a train, in form? @skb->data is at the UDP header,
  * and the UDP length has been checked. The ICRC is defined for IP headers
  * without options only.
  */
@@ -163,7 +167,10 @@ static bool well_formed(struct sk_buff *skb)
 	bth = (const void *)(skb->data + sizeof(struct udphdr));
 	if (bth->flags & ROCE_BTH_VERSION)
 		return false;
-	return !skb_is_gso(skb) || skb_shinfo(skb)->gso_type == SKB_GSO_ROCE;
+	if (is_train(skb))
+		return skb_shinfo(skb)->gso_size >= ROCE_MIN_OVERHEAD &&
+		       len % skb_shinfo(skb)->gso_size == 0;
+	return !skb_is_gso(skb) || skb_shinfo(skb)->gso_type == QPEMU_SUPER;
 }
 
 static bool icrc_right(const struct sk_buff *skb)
@@ -176,11 +183,48 @@ static bool icrc_right(const struct sk_buff *skb)
 	       icrc == roce_icrc(skb, protocol, bth, end - bth);
 }
 
+/* Give it to the driver. @skb->data is at its BTH, and its ICRC is still there. */
+static void deliver(struct qpemu_dev *dev, struct sk_buff *skb, u16 segment)
+{
+	struct qpemu_skb_cb *cb = qpemu_skb_cb(skb);
+
+	if (pskb_trim(skb, skb->len - ROCE_ICRC_LEN)) {
+		kfree_skb(skb);
+		return;
+	}
+	cb->dev = dev;
+	cb->segment = segment;
+	cb->network = ip_hdr(skb)->version == 4 ? RDMA_NETWORK_IPV4 : RDMA_NETWORK_IPV6;
+	cb->has_grh = true;
+	qpemu_rx(skb);
+}
+
+/* The packets of a train share its memory. */
+static void deliver_train(struct qpemu_dev *dev, struct sk_buff *skb)
+{
+	unsigned int size = skb_shinfo(skb)->gso_size;
+	struct sk_buff *part;
+
+	qpemu_count(dev, QPEMU_RCVD_SUPER);
+	while (skb->len > size) {
+		part = skb_clone(skb, GFP_ATOMIC);
+		/* Without memory it is as if it were lost on the way. */
+		if (part && !pskb_trim(part, size))
+			deliver(dev, part, 0);
+		else
+			kfree_skb(part);
+		if (!pskb_pull(skb, size)) {
+			kfree_skb(skb);
+			return;
+		}
+	}
+	deliver(dev, skb, 0);
+}
+
 /* A packet for a socket of ours. Softirq, RCU. Return: 0, it is eaten. */
 static int udp_receive(struct sock *sk, struct sk_buff *skb)
 {
 	union ib_gid sgid, dgid;
-	struct qpemu_skb_cb *cb;
 	struct qpemu_dev *dev;
 
 	udp_gids(skb, &sgid, &dgid);
@@ -196,18 +240,14 @@ static int udp_receive(struct sock *sk, struct sk_buff *skb)
 		goto drop;
 	}
 	__skb_pull(skb, sizeof(struct udphdr));
-	if (pskb_trim(skb, skb->len - ROCE_ICRC_LEN))
-		goto drop;
 
 	/* It may be kept for a while: let go of what belongs to the stack. */
 	skb_dst_drop(skb);
 	nf_reset_ct(skb);
-	cb = qpemu_skb_cb(skb);
-	cb->dev = dev;
-	cb->segment = skb_shinfo(skb)->gso_size;
-	cb->network = ip_hdr(skb)->version == 4 ? RDMA_NETWORK_IPV4 : RDMA_NETWORK_IPV6;
-	cb->has_grh = true;
-	qpemu_rx(skb);
+	if (is_train(skb))
+		deliver_train(dev, skb);
+	else
+		deliver(dev, skb, skb_shinfo(skb)->gso_size);
 	return 0;
 
 drop:

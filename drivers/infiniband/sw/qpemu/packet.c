@@ -157,12 +157,63 @@ void qpemu_pkt_trim(struct qpemu_pkt *pkt, u32 num)
 	pkt->length -= num * pkt->segment;
 }
 
+static u32 tail_of(u32 linear, u32 length)
+{
+	return linear == length ? (-length & 3) + IB_ICRC_BYTES : 0;
+}
+
+/**
+ * qpemu_pkt_size - bytes of a packet from its BTH to its ICRC
+ * @opcode: from the BTH
+ * @length: bytes of payload
+ */
+u32 qpemu_pkt_size(u8 opcode, u32 length)
+{
+	return sizeof(struct bth) + qpemu_ops[opcode].headers + length +
+	       tail_of(length, length);
+}
+
+/**
+ * qpemu_pkt_append - put a packet behind what there is
+ * @skb: has room for it
+ * @bth: what its BTH says
+ * @linear: bytes of payload to leave room for here
+ * @length: bytes of payload in all
+ * @headers: becomes where the extended headers go, may be NULL
+ * @payload: becomes where the payload goes, may be NULL
+ *
+ * Context: any.
+ * Return: its BTH.
+ */
+void *qpemu_pkt_append(struct sk_buff *skb, const struct qpemu_bth *bth, u32 linear,
+		       u32 length, void **headers, void **payload)
+{
+	struct bth *hdr = skb_put(skb, sizeof(*hdr));
+	u32 pad = -length & 3;
+
+	hdr->opcode = bth->opcode;
+	/* The migration state is always "migrated": there is no other path. */
+	hdr->flags = (bth->solicited ? BTH_SOLICITED : 0) | BIT(6) | pad << BTH_PAD_SHIFT;
+	hdr->pkey = cpu_to_be16(QPEMU_PKEY);
+	hdr->qpn = cpu_to_be32(bth->dest_qpn);
+	hdr->psn = cpu_to_be32(bth->psn);
+	if (headers)
+		*headers = skb_tail_pointer(skb);
+	skb_put(skb, qpemu_ops[bth->opcode].headers);
+	if (payload)
+		*payload = skb_tail_pointer(skb);
+	skb_put(skb, linear);
+	skb_put_zero(skb, tail_of(linear, length));
+	return hdr;
+}
+
 /**
  * qpemu_pkt_new - begin a packet
  * @path: where it will go
  * @bth: what its BTH says
  * @linear: bytes of payload to leave room for here
  * @length: bytes of payload in all
+ * @more: bytes to leave room for behind it, for qpemu_pkt_append()
  * @headers: becomes where the extended headers go, may be NULL
  * @payload: becomes where the payload goes, may be NULL
  *
@@ -173,45 +224,25 @@ void qpemu_pkt_trim(struct qpemu_pkt *pkt, u32 num)
  * Return: skb or NULL.
  */
 struct sk_buff *qpemu_pkt_new(const struct qpemu_path *path, const struct qpemu_bth *bth,
-			      u32 linear, u32 length, void **headers, void **payload)
+			      u32 linear, u32 length, u32 more, void **headers,
+			      void **payload)
 {
-	u32 ext = qpemu_ops[bth->opcode].headers;
-	u32 pad = -length & 3;
-	bool whole = linear == length;
-	struct sk_buff *skb;
-	struct bth *hdr;
 	u32 room = qpemu_path_headroom(path);
-	u32 tail = whole ? pad + IB_ICRC_BYTES : 0;
+	struct sk_buff *skb;
 
-	skb = alloc_skb(room + sizeof(*hdr) + ext + linear + tail, GFP_ATOMIC);
+	skb = alloc_skb(room + sizeof(struct bth) + qpemu_ops[bth->opcode].headers + linear +
+			tail_of(linear, length) + more, GFP_ATOMIC);
 	if (!skb)
 		return NULL;
 	skb_reserve(skb, room);
-
-	hdr = skb_put(skb, sizeof(*hdr));
-	hdr->opcode = bth->opcode;
-	/* The migration state is always "migrated": there is no other path. */
-	hdr->flags = (bth->solicited ? BTH_SOLICITED : 0) | BIT(6) | pad << BTH_PAD_SHIFT;
-	hdr->pkey = cpu_to_be16(QPEMU_PKEY);
-	hdr->qpn = cpu_to_be32(bth->dest_qpn);
-	hdr->psn = cpu_to_be32(bth->psn);
-	if (headers)
-		*headers = skb_tail_pointer(skb);
-	skb_put(skb, ext);
-	if (payload)
-		*payload = skb_tail_pointer(skb);
-	skb_put(skb, linear);
-	if (tail)
-		skb_put_zero(skb, tail);
+	qpemu_pkt_append(skb, bth, linear, length, headers, payload);
 	return skb;
 }
 
-/* Let a packet from qpemu_pkt_new() ask for an acknowledgment. */
-void qpemu_pkt_ask_ack(struct sk_buff *skb)
+/* Let a packet from qpemu_pkt_append() ask for an acknowledgment. */
+void qpemu_pkt_ask_ack(void *bth)
 {
-	struct bth *bth = (void *)skb->data;
-
-	bth->psn |= cpu_to_be32(BTH_ACK_REQ);
+	((struct bth *)bth)->psn |= cpu_to_be32(BTH_ACK_REQ);
 }
 
 /**
@@ -232,8 +263,23 @@ void qpemu_pkt_super(struct sk_buff *skb, u32 length, u32 mtu)
 	skb->len += tail;
 	skb->data_len += tail;
 	skb->truesize += tail;
+	shinfo->gso_type = QPEMU_SUPER;
 	shinfo->gso_size = mtu;
 	shinfo->gso_segs = DIV_ROUND_UP(length, mtu);
+}
+
+/**
+ * qpemu_pkt_train - make a train of packets that were put one behind the other
+ * @skb: they, all of a size
+ * @num: how many
+ */
+void qpemu_pkt_train(struct sk_buff *skb, u32 num)
+{
+	struct skb_shared_info *shinfo = skb_shinfo(skb);
+
+	shinfo->gso_type = QPEMU_TRAIN;
+	shinfo->gso_size = skb->len / num;
+	shinfo->gso_segs = num;
 }
 
 void *qpemu_put_reth(void *at, u64 addr, u32 key, u32 length)

@@ -106,9 +106,14 @@ bool qpemu_pkt_parse(struct sk_buff *skb, struct qpemu_pkt *pkt);
 void qpemu_pkt_trim(struct qpemu_pkt *pkt, u32 num);
 
 struct sk_buff *qpemu_pkt_new(const struct qpemu_path *path, const struct qpemu_bth *bth,
-			      u32 linear, u32 length, void **headers, void **payload);
-void qpemu_pkt_ask_ack(struct sk_buff *skb);
+			      u32 linear, u32 length, u32 more, void **headers,
+			      void **payload);
+void *qpemu_pkt_append(struct sk_buff *skb, const struct qpemu_bth *bth, u32 linear,
+		       u32 length, void **headers, void **payload);
+void qpemu_pkt_ask_ack(void *bth);
 void qpemu_pkt_super(struct sk_buff *skb, u32 length, u32 mtu);
+void qpemu_pkt_train(struct sk_buff *skb, u32 num);
+u32 qpemu_pkt_size(u8 opcode, u32 length);
 
 /* The extended headers; each writes one and returns where the next begins. */
 void *qpemu_put_reth(void *at, u64 addr, u32 key, u32 length);
@@ -117,6 +122,12 @@ void *qpemu_put_deth(void *at, u32 qkey, u32 src_qpn);
 void *qpemu_put_atomiceth(void *at, u64 addr, u32 key, u64 swap_add, u64 compare);
 void *qpemu_put_be32(void *at, __be32 value);
 void *qpemu_put_u64(void *at, u64 value);
+
+/* train.c: small messages go together; under sq_lock */
+struct sk_buff *qpemu_train_joins(struct qpemu_qp *qp, u32 size);
+u32 qpemu_train_more(struct qpemu_qp *qp, const struct qpemu_wqe *wqe, u32 size);
+void qpemu_train_add(struct qpemu_qp *qp, struct sk_buff *skb, u32 size, u32 more);
+void qpemu_train_leave(struct qpemu_qp *qp);
 
 /* tx.c: sending with a bound on what is under way */
 struct qpemu_tx *qpemu_tx_new(struct qpemu_qp *qp);

@@ -135,6 +135,14 @@ unsigned int qpemu_path_super(const struct qpemu_path *path, unsigned int mtu)
 	return max(rounddown(size, mtu), mtu);
 }
 
+/* No more than what fits into a page with everything in front of it. */
+unsigned int qpemu_path_train(const struct qpemu_path *path, unsigned int size)
+{
+	unsigned int room = SKB_MAX_HEAD(qpemu_path_headroom(path));
+
+	return max(min(room, qpemu_path_super(path, size)) / size, 1U);
+}
+
 void qpemu_skb_grh(const struct sk_buff *skb, u8 grh[40])
 {
 	if (qpemu_skb_cb((struct sk_buff *)skb)->network == RDMA_NETWORK_IPV4) {

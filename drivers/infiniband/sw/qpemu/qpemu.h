@@ -463,6 +463,20 @@ enum {
 };
 
 /**
+ * struct qpemu_train - packets of a size that will be sent as one, see train.c
+ * @skb: they, one behind the other; NULL if there are none
+ * @size: bytes of each
+ * @num: how many there are
+ * @most: how many there may be
+ */
+struct qpemu_train {
+	struct sk_buff *skb;
+	u32 size;
+	u32 num;
+	u32 most;
+};
+
+/**
  * struct qpemu_sq - requester and completer; under qp->sq_lock
  * @queue: the ring, NULL before creation
  * @wqes: requests taken from the ring, oldest first
@@ -491,6 +505,7 @@ enum {
  * @progress: when @una last moved, in jiffies
  * @timer: retransmission, or RNR
  * @order: responses that came before their turn
+ * @train: packets that are not yet sent; none while nobody has the lock
  */
 struct qpemu_sq {
 	struct qpemu_queue *queue;
@@ -520,6 +535,7 @@ struct qpemu_sq {
 	unsigned long progress;
 	struct timer_list timer;
 	struct qpemu_order order;
+	struct qpemu_train train;
 };
 
 /**

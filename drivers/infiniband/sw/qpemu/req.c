@@ -164,10 +164,24 @@ static int copy_pages(struct qpemu_qp *qp, const struct qpemu_wqe *wqe, u32 offs
 	return 0;
 }
 
-/* Return: the packet, or ERR_PTR of -ENOMEM, or of what the memory's table said. */
+static int put_payload(struct qpemu_qp *qp, const struct qpemu_wqe *wqe, u32 offset,
+		       void *to, u32 length)
+{
+	if (!length)
+		return 0;
+	if (!wqe->is_inline)
+		return qpemu_sges_read(qp, wqe->sge, wqe->num_sge, offset, to, length);
+	memcpy(to, wqe->inline_data + offset, length);
+	return 0;
+}
+
+/*
+ * A packet, or super-packet, in an skb of its own. Return: that, with room for
+ * @more bytes; or ERR_PTR of -ENOMEM, or of what the memory's table said.
+ */
 static struct sk_buff *build(struct qpemu_qp *qp, struct qpemu_wqe *wqe,
 			     const struct qpemu_path *path, const struct qpemu_bth *bth,
-			     u32 offset, u32 length)
+			     u32 offset, u32 length, u32 more)
 {
 	bool super = length > qp->mtu;
 	void *headers, *payload;
@@ -181,26 +195,41 @@ static struct sk_buff *build(struct qpemu_qp *qp, struct qpemu_wqe *wqe,
 		if (err)
 			return ERR_PTR(err);
 	}
-	skb = qpemu_pkt_new(path, bth, super ? 0 : length, length, &headers, &payload);
+	skb = qpemu_pkt_new(path, bth, super ? 0 : length, length, more, &headers, &payload);
 	if (!skb)
 		return ERR_PTR(-ENOMEM);
 	put_headers(qp, wqe, bth->opcode, offset, headers);
-	if (super) {
+	if (!super) {
+		err = put_payload(qp, wqe, offset, payload, length);
+	} else {
 		err = qpemu_reliable(qp) ?
 		      qpemu_sges_frags(qp, wqe->sge, wqe->num_sge, offset, length, skb) :
 		      copy_pages(qp, wqe, offset, length, skb);
 		if (!err)
 			qpemu_pkt_super(skb, length, qp->mtu);
-	} else if (wqe->is_inline) {
-		memcpy(payload, wqe->inline_data + offset, length);
-	} else if (length) {
-		err = qpemu_sges_read(qp, wqe->sge, wqe->num_sge, offset, payload, length);
 	}
 	if (err) {
 		kfree_skb(skb);
 		return ERR_PTR(err);
 	}
 	return skb;
+}
+
+/* A message of one packet, behind the others of a train. Return: as build(). */
+static struct sk_buff *append(struct qpemu_qp *qp, struct qpemu_wqe *wqe, struct sk_buff *skb,
+			      const struct qpemu_bth *bth)
+{
+	u32 before = skb->len;
+	void *headers, *payload;
+	int err;
+
+	qpemu_pkt_append(skb, bth, wqe->length, wqe->length, &headers, &payload);
+	put_headers(qp, wqe, bth->opcode, 0, headers);
+	err = put_payload(qp, wqe, 0, payload, wqe->length);
+	if (!err)
+		return skb;
+	__skb_trim(skb, before);
+	return ERR_PTR(err);
 }
 
 /*
@@ -276,6 +305,7 @@ static bool send_one(struct qpemu_qp *qp, struct qpemu_wqe *wqe)
 	u32 length = data ? piece(qp, wqe, path, offset) : 0;
 	u32 num = data ? DIV_ROUND_UP(length, qp->mtu) ?: 1 : wqe->num_psn - index;
 	bool end = index + num == wqe->num_psn;
+	bool small = data && wqe->num_psn == 1 && qpemu_connected(qp);
 	struct qpemu_bth bth = {
 		.psn = sq->psn,
 		.dest_qpn = qpemu_connected(qp) ? qp->dest_qpn : wqe->ud.qpn,
@@ -283,12 +313,22 @@ static bool send_one(struct qpemu_qp *qp, struct qpemu_wqe *wqe)
 		.solicited = end && wqe->flags & IB_SEND_SOLICITED &&
 			     kind & (QPEMU_OP_SEND | QPEMU_OP_WRITE),
 	};
+	u32 size = small ? qpemu_pkt_size(bth.opcode, length) : 0;
 	struct sk_buff *skb;
+	u32 more = 0;
 
 	/* A READ that is asked for again from its middle is shorter. */
 	if (!data && kind & QPEMU_OP_READ)
 		end = true;
-	skb = build(qp, wqe, path, &bth, offset, length);
+	skb = qpemu_train_joins(qp, size);
+	if (skb) {
+		skb = append(qp, wqe, skb, &bth);
+	} else {
+		qpemu_train_leave(qp);
+		if (small)
+			more = qpemu_train_more(qp, wqe, size);
+		skb = build(qp, wqe, path, &bth, offset, length, more);
+	}
 	if (IS_ERR(skb)) {
 		if (PTR_ERR(skb) == -EAGAIN)
 			return false;	/* run again when its memory is there */
@@ -328,12 +368,15 @@ static bool send_one(struct qpemu_qp *qp, struct qpemu_wqe *wqe)
 	 */
 	if (rc && (psn_diff(sq->psn, sq->asked_psn) >= QPEMU_ACK_INTERVAL ||
 		   (end ? !more_follows(qp) : must_wait(qp, wqe)))) {
-		qpemu_pkt_ask_ack(skb);
+		qpemu_pkt_ask_ack(small ? skb_tail_pointer(skb) - size : skb->data);
 		sq->asked_psn = sq->psn;
 	}
 	qpemu_count_n(dev, QPEMU_SENT_BYTES, length);
 	trace_qpemu_send(qp, &bth, length, num);
-	qpemu_tx(qp, path, skb);
+	if (small)
+		qpemu_train_add(qp, skb, size, more);
+	else
+		qpemu_tx(qp, path, skb);
 
 	if (rc) {
 		qpemu_req_arm(qp);
@@ -388,6 +431,7 @@ void qpemu_req_run(struct qpemu_qp *qp)
 			break;
 		}
 	}
+	qpemu_train_leave(qp);
 	qpemu_comp_reap(qp);
 }
 

@@ -34,7 +34,7 @@ static void send_aeth(struct qpemu_qp *qp, u8 opcode, u8 syndrome, u32 psn, cons
 	struct sk_buff *skb;
 	void *at;
 
-	skb = qpemu_pkt_new(&qp->path, &bth, 0, 0, &at, NULL);
+	skb = qpemu_pkt_new(&qp->path, &bth, 0, 0, 0, &at, NULL);
 	if (!skb)
 		return;		/* as if it were lost: the requester asks again */
 	at = qpemu_put_aeth(at, syndrome, qp->rq.msn);
@@ -496,7 +496,7 @@ static int respond(struct qpemu_qp *qp, u32 most)
 	int err;
 
 	skb = qpemu_pkt_new(&qp->path, &bth, length > qp->mtu ? 0 : length, length,
-			    &headers, &payload);
+			    0, &headers, &payload);
 	if (!skb)
 		return -ENOMEM;
 	if (start || end)
