@@ -35,6 +35,19 @@ talk()
 	echo rdma_xfer $v -m 512 -n 4 read "$end0" "$end1"
 }
 
+# Small messages together
+trains()
+{
+	local op
+
+	for op in send send_imm write write_imm; do
+		echo rdma_xfer $v -l -n 64 -d 32 -s 8 $op "$end0" "$end1"
+		echo rdma_xfer $v -l -u -n 64 -d 32 -s 8 $op "$end0" "$end1"
+		echo rdma_xfer $v -l -n 60 -d 20 -s 5 $op "$end0" "$end1"
+		echo rdma_xfer $v -l -n 24 -d 12 -s 777 $op "$end0" "$end1"
+	done
+}
+
 # Datagrams, and the management datagrams of rdma_cm
 talk_ud()
 {
@@ -65,14 +78,15 @@ captured()
 	return $status
 }
 
-all_of_talk()
+# all_of SCENE
+all_of()
 {
 	local line status=0
 
 	while read -r line; do
 		# shellcheck disable=SC2086
 		$line </dev/null || { echo "failed: $line"; status=1; }
-	done < <(talk)
+	done < <($1)
 	return $status
 }
 
@@ -101,17 +115,33 @@ for family in 4 6; do
 	v='' to="ip${family}[1]"
 	[ $family = 6 ] && v=-6
 	gid0=$(gid_index "$ns0" "$dev0" "${ip4[0]}") gid1=$(gid_index "$ns1" "$dev1" "${ip4[1]}")
-	it "IPv$family: RC and UC" captured "$scratch/$family.pcap" all_of_talk
+	it "IPv$family: RC and UC" captured "$scratch/$family.pcap" all_of talk
 	judge "IPv$family, RC and UC" "$scratch/$family.pcap"
+	it "IPv$family: lists" captured "$scratch/list$family.pcap" all_of trains
+	judge "IPv$family, lists" "$scratch/list$family.pcap"
 	it "IPv$family: UD and rdma_cm" captured "$scratch/ud$family.pcap" talk_ud "${!to}"
 	judge "IPv$family, UD and rdma_cm" "$scratch/ud$family.pcap"
 done
 if gid_index "$ns0" "$dev0" "${ip4[0]}" "IB/RoCE v1" >/dev/null &&
    gid_index "$ns1" "$dev1" "${ip4[1]}" "IB/RoCE v1" >/dev/null; then
 	v=-1
-	it "RoCEv1: RC and UC" captured "$scratch/v1.pcap" all_of_talk
+	it "RoCEv1: RC and UC" captured "$scratch/v1.pcap" all_of talk
 	judge "RoCEv1, RC and UC" "$scratch/v1.pcap"
 else
 	skip "RoCEv1" "$type0 or $type1 has no GID of it"
+fi
+
+# the same lists as trains, which are cut in front of the netdevice
+sent_super() { n0 rdma statistic show link "$dev0/1" | grep -o 'sent_super_pkts [0-9]*'; }
+it "offloads but RoCE's come on" on 0 ethtool -K veth0 gso on tx-udp-segmentation on
+before=$(sent_super)
+for family in 4 6; do
+	v=''
+	[ $family = 6 ] && v=-6
+	it "IPv$family: trains" captured "$scratch/train$family.pcap" all_of trains
+	judge "IPv$family, trains" "$scratch/train$family.pcap"
+done
+if [ "$type0" = qpemu ]; then
+	it "there were trains" [ "$(sent_super)" != "$before" ]
 fi
 finish

@@ -145,6 +145,10 @@ transfers()
 	done
 	# shellcheck disable=SC2086
 	{
+	for op in send write write_imm; do
+		it "$who lists of $op of 8 bytes, checked" \
+			rdma_xfer $v6 -l -s 8 -n 96 -d 32 $op "${ends[client]}" "${ends[server]}"
+	done
 	it "$who send of 3 bytes, checked" \
 		rdma_xfer $v6 -s 3 -n 100 send "${ends[client]}" "${ends[server]}"
 	it "$who inline write_imm, checked" \

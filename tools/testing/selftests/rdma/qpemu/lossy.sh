@@ -45,6 +45,10 @@ transfers()
 			-n $messages "$op" "$end0" "$end1"
 		grep right "$scratch/it" | sed 's/^/# /'
 	done
+	for op in send write; do
+		it "$1: $((10 * atomics)) of $op of 8 bytes in lists arrive" rdma_xfer -l \
+			-T "$seconds" -t 14 -s 8 -d 32 -n $((10 * atomics)) "$op" "$end0" "$end1"
+	done
 	it "$1: $atomics of fetch_add, each once" rdma_xfer -T "$seconds" -t 14 -n $atomics \
 		fetch_add "$end0" "$end1"
 	it "$1: $((atomics / 4)) of cmp_swap, each once" rdma_xfer -T "$seconds" -t 14 \

@@ -21,6 +21,7 @@ static uint64_t messages = 64;
 static int depth = 16;
 static bool endless;
 static bool inline_data;
+static bool lists;
 static enum ibv_qp_type type = IBV_QPT_RC;
 
 static const struct op {
@@ -73,12 +74,11 @@ static void ended(struct end *e, const char *what)
 	exit(0);
 }
 
-static void post_send(struct end *e, uint64_t n)
+static struct ibv_send_wr send_wr(uint64_t n, struct ibv_sge *sge)
 {
-	struct ibv_sge sge = slot_sge(n);
-	struct ibv_send_wr *bad, wr = {
+	struct ibv_send_wr wr = {
 		.wr_id = n,
-		.sg_list = &sge,
+		.sg_list = sge,
 		.num_sge = 1,
 		.opcode = op->opcode,
 		.send_flags = IBV_SEND_SIGNALED | (inline_data ? IBV_SEND_INLINE : 0),
@@ -97,7 +97,22 @@ static void post_send(struct end *e, uint64_t n)
 		if (!op->reads)
 			fill(slot(n), size, n);
 	}
-	errno = ibv_post_send(qp, &wr, &bad);
+	return wr;
+}
+
+/* All before @to; as one list, or one by one */
+static void post_sends(struct end *e, uint64_t from, uint64_t to)
+{
+	struct ibv_send_wr wr[to - from], *bad;
+	struct ibv_sge sge[to - from];
+	uint64_t n;
+
+	for (n = 0; n < to - from; n++) {
+		sge[n] = slot_sge(from + n);
+		wr[n] = send_wr(from + n, &sge[n]);
+		wr[n].next = n + 1 < to - from ? &wr[n + 1] : NULL;
+	}
+	errno = ibv_post_send(qp, wr, &bad);
 	if (errno && endless)
 		ended(e, strerror(errno));
 	if (errno)
@@ -171,8 +186,13 @@ static void request(struct end *e)
 			if (allowed > messages)
 				allowed = messages;
 		}
-		for (; posted < allowed && posted < done + depth; posted++)
-			post_send(e, posted);
+		while (posted < allowed && posted < done + depth) {
+			uint64_t all = allowed < done + depth ? allowed : done + depth;
+			uint64_t to = lists ? all : posted + 1;
+
+			post_sends(e, posted, to);
+			posted = to;
+		}
 		wc = complete(e);
 		if (endless && !done) {
 			puts("under load");
@@ -320,6 +340,7 @@ static void help(void)
 		"  -n N     messages; 0: until the device is removed, of which it must be told\n"
 		"  -d N     messages on their way at once\n"
 		"  -i       inline data\n"
+		"  -l       post lists of messages\n"
 		"  -u       UC\n");
 	exit(2);
 }
@@ -328,7 +349,7 @@ int main(int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, PAIR_OPTIONS "s:n:d:iu")) != -1) {
+	while ((opt = getopt(argc, argv, PAIR_OPTIONS "ls:n:d:iu")) != -1) {
 		if (pair_option(opt, optarg))
 			continue;
 		switch (opt) {
@@ -343,6 +364,9 @@ int main(int argc, char **argv)
 			break;
 		case 'i':
 			inline_data = true;
+			break;
+		case 'l':
+			lists = true;
 			break;
 		case 'u':
 			type = IBV_QPT_UC;
