@@ -162,11 +162,7 @@ static u32 tail_of(u32 linear, u32 length)
 	return linear == length ? (-length & 3) + IB_ICRC_BYTES : 0;
 }
 
-/**
- * qpemu_pkt_size - bytes of a packet from its BTH to its ICRC
- * @opcode: from the BTH
- * @length: bytes of payload
- */
+/* Bytes of a packet from its BTH to its ICRC, with @length bytes of payload. */
 u32 qpemu_pkt_size(u8 opcode, u32 length)
 {
 	return sizeof(struct bth) + qpemu_ops[opcode].headers + length +
