@@ -327,8 +327,11 @@ bool qp_send_room(const struct qp_sock *qp);
  * @key: lkey, and rkey if @access has a remote right
  * @access: QP_ACCESS_*
  * @dead: deregistered: accesses in progress end
- * @addr: address of the first byte in the process that registered it
+ * @addr: address of the first byte in the process that registered it, or its
+ *	offset in the dma-buf
  * @base: address of the first byte, as work requests name it
+ * @fd: when &qp_mem_ops.reg begins a descriptor of its dma-buf, which nobody may
+ *	look at afterwards; else -1
  * @length: bytes
  * @offset: of the first byte in the first page
  * @nr_pages: entries in @pages
@@ -349,6 +352,7 @@ struct qp_mr {
 	bool dead;
 	u64 addr;
 	u64 base;
+	int fd;
 	u64 length;
 	unsigned int offset;
 	unsigned long nr_pages;
@@ -394,6 +398,14 @@ struct qp_mr *qp_mr_find(const struct qp_mtable *table, u32 key);
 void qp_mr_unpin(struct qp_mr *mr);
 void qp_mtable_ref(struct qp_mtable *table);
 void qp_mtable_unref(struct qp_mtable *table);
+
+/* Is it a part of a dma-buf? Those are known to devices only, and to those that
+ * there were when it was registered.
+ */
+static inline bool qp_mr_is_dmabuf(const struct qp_mr *mr)
+{
+	return mr->access & QP_ACCESS_DMABUF;
+}
 
 /**
  * qp_mr_check() - may this be done with registered memory?

@@ -23,8 +23,9 @@
 
 #define QP_ACCESS_REMOTE (QP_ACCESS_REMOTE_WRITE | QP_ACCESS_REMOTE_READ | \
 			  QP_ACCESS_REMOTE_ATOMIC)
+#define QP_ACCESS_FROM_ZERO (QP_ACCESS_ZERO_BASED | QP_ACCESS_DMABUF)
 #define QP_ACCESS_ALL	 (QP_ACCESS_REMOTE | QP_ACCESS_LOCAL_WRITE | \
-			  QP_ACCESS_ZERO_BASED)
+			  QP_ACCESS_FROM_ZERO)
 
 /* Pages to pin between looks at pending signals */
 #define QP_PIN_BATCH	(SZ_4M >> PAGE_SHIFT)
@@ -267,8 +268,12 @@ int qp_mem_check(const struct qp_mem *mem)
 {
 	unsigned long end;
 
-	if (!mem->length || mem->resv || (mem->access & ~QP_ACCESS_ALL))
+	if (!mem->length || (mem->access & ~QP_ACCESS_ALL))
 		return -EINVAL;
+	if (mem->access & QP_ACCESS_DMABUF ? offset_in_page(mem->addr) : mem->fd)
+		return -EINVAL;
+	if (mem->fd < 0)
+		return -EBADF;
 	if ((mem->access & (QP_ACCESS_REMOTE_WRITE | QP_ACCESS_REMOTE_ATOMIC)) &&
 	    !(mem->access & QP_ACCESS_LOCAL_WRITE))
 		return -EINVAL;
@@ -294,6 +299,14 @@ static u32 qp_mr_rkey(const struct qp_sock *qp, const struct qp_mr *mr)
 	return mr->table->ops ? mr->table->ops->rkey(qp, mr) : mr->key;
 }
 
+/* No device has the memory: have it pinned, if it can be */
+static int qp_mr_keep(struct qp_mr *mr)
+{
+	if (!qp_mr_is_dmabuf(mr))
+		return qp_mr_pin(mr);
+	return mr->table->ops ? -ENOTCONN : -EOPNOTSUPP;
+}
+
 /**
  * qp_mem_reg() - register memory of the calling process
  * @qp: a queue pair that has the memory table
@@ -302,7 +315,9 @@ static u32 qp_mr_rkey(const struct qp_sock *qp, const struct qp_mr *mr)
  * Context: process, may sleep.
  * Return: 0; -EINVAL or -EOVERFLOW (@mem is wrong), -ENOBUFS (too many in the
  * network namespace), -ENOMEM (RLIMIT_MEMLOCK, or memory), -EFAULT (not
- * mapped, or not writable), -EINTR (being killed).
+ * mapped, or not writable), -EINTR (being killed). Of a dma-buf: -EOPNOTSUPP (the
+ * protocol or the device knows none), -ENOTCONN (there is no device yet), -EBADF,
+ * -EINVAL (it is none, or shorter), or what its exporter says.
  */
 int qp_mem_reg(struct qp_sock *qp, struct qp_mem *mem)
 {
@@ -327,7 +342,8 @@ int qp_mem_reg(struct qp_sock *qp, struct qp_mem *mem)
 	mr->table = table;
 	mr->access = mem->access;
 	mr->addr = mem->addr;
-	mr->base = mem->access & QP_ACCESS_ZERO_BASED ? 0 : mem->addr;
+	mr->base = mem->access & QP_ACCESS_FROM_ZERO ? 0 : mem->addr;
+	mr->fd = qp_mr_is_dmabuf(mr) ? mem->fd : -1;
 	mr->length = mem->length;
 	mr->offset = offset_in_page(mem->addr);
 	mr->nr_pages = PFN_UP(mr->offset + (unsigned long)mem->length);
@@ -335,7 +351,7 @@ int qp_mem_reg(struct qp_sock *qp, struct qp_mem *mem)
 
 	err = table->ops ? table->ops->reg(mr) : 1;
 	if (err > 0)
-		err = qp_mr_pin(mr);
+		err = qp_mr_keep(mr);
 	if (err)
 		goto dereg;
 

@@ -316,7 +316,14 @@ static void mem_check(struct kunit *test)
 	mem.access = 1U << 31;
 	KUNIT_EXPECT_EQ(test, qp_mem_check(&mem), -EINVAL);
 	mem.access = 0;
-	mem.resv = 1;
+	mem.fd = 1;
+	KUNIT_EXPECT_EQ(test, qp_mem_check(&mem), -EINVAL);
+	mem.access = QP_ACCESS_DMABUF;
+	mem.addr = PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, qp_mem_check(&mem), 0);
+	mem.fd = -1;
+	KUNIT_EXPECT_EQ(test, qp_mem_check(&mem), -EBADF);
+	mem.addr = PAGE_SIZE + 1;
 	KUNIT_EXPECT_EQ(test, qp_mem_check(&mem), -EINVAL);
 }
 

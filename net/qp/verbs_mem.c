@@ -70,6 +70,17 @@ static bool verbs_base_ok(const struct ib_device *ibdev, const struct qp_mr *mr)
 	}
 }
 
+static struct ib_mr *verbs_shadow_reg(const struct qp_mr *mr,
+				      struct verbs_dom *dom)
+{
+	int access = verbs_ib_access(dom, mr->access);
+
+	if (qp_mr_is_dmabuf(mr))
+		return ib_reg_user_mr_dmabuf(dom->pd, mr->addr, mr->length,
+					     mr->base, mr->fd, access);
+	return ib_reg_user_mr(dom->pd, mr->addr, mr->length, mr->base, access);
+}
+
 /* Make a registration known to a device. Under the table's lock. */
 static int verbs_shadow_make(struct verbs_mr *vmr, struct verbs_dom *dom)
 {
@@ -79,6 +90,9 @@ static int verbs_shadow_make(struct verbs_mr *vmr, struct verbs_dom *dom)
 
 	if (!dom->pd)
 		return -ENODEV;
+	/* A device that comes later does not get to know it */
+	if (qp_mr_is_dmabuf(mr) && mr->fd < 0)
+		return 0;
 	if (mr->mm != current->mm)
 		return -EXDEV;
 	if (!verbs_base_ok(dom->dev->ibdev, mr))
@@ -88,8 +102,7 @@ static int verbs_shadow_make(struct verbs_mr *vmr, struct verbs_dom *dom)
 		return -ENOMEM;
 	s->dom = dom;
 	s->mr = mr;
-	s->ibmr = ib_reg_user_mr(dom->pd, mr->addr, mr->length, mr->base,
-				 verbs_ib_access(dom, mr->access));
+	s->ibmr = verbs_shadow_reg(mr, dom);
 	if (IS_ERR(s->ibmr)) {
 		err = PTR_ERR(s->ibmr);
 		goto free;
@@ -163,6 +176,8 @@ static int verbs_mem_reg(struct qp_mr *mr)
 		if (err < 0)
 			break;
 	}
+	/* Who makes a domain from now on may have other descriptors */
+	mr->fd = -1;
 	mutex_unlock(&vt->lock);
 	return err;
 }

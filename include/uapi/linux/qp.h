@@ -296,18 +296,21 @@ enum qp_opt {
 #define QP_ACCESS_REMOTE_READ	(1U << 2)
 #define QP_ACCESS_REMOTE_ATOMIC	(1U << 3)	/* needs LOCAL_WRITE */
 #define QP_ACCESS_ZERO_BASED	(1U << 4)	/* addresses count from 0 */
+#define QP_ACCESS_DMABUF	(1U << 5)	/* a part of a dma-buf; likewise */
 
 /**
  * struct qp_mem - a memory registration
- * @addr: in: start, any alignment
+ * @addr: in: start, any alignment; of a dma-buf: the offset in it, a multiple of
+ *	the page size
  * @length: in: bytes, at least 1
  * @access: in: QP_ACCESS_*
  * @lkey: out: key for gather/scatter entries; in for QP_MEM_QUERY
  * @rkey: out: key to give to the peer; 0 if no remote right was asked
- * @resv: 0
+ * @fd: in: with QP_ACCESS_DMABUF the dma-buf, which may be closed afterwards;
+ *	else 0
  *
  * Work requests address it by its addresses in the process that registered
- * it, or with QP_ACCESS_ZERO_BASED by the offset from @addr.
+ * it, or with QP_ACCESS_ZERO_BASED or QP_ACCESS_DMABUF by the offset from @addr.
  */
 struct qp_mem {
 	__u64 addr;
@@ -315,7 +318,7 @@ struct qp_mem {
 	__u32 access;
 	__u32 lkey;
 	__u32 rkey;
-	__u32 resv;
+	__s32 fd;
 };
 
 /* qp_info.state */

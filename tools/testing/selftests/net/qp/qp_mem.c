@@ -2,6 +2,8 @@
 /* Who pays for registered memory, how much, and when it is paid back */
 #include <fcntl.h>
 #include <signal.h>
+#include <linux/udmabuf.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -326,6 +328,122 @@ TEST_F_TIMEOUT(mem, many, 120)
 	}
 	EXPECT_EQ(0, qt_pinned_kb());
 	EXPECT_EQ(1, qt_proc_lines());
+}
+
+/* A dma-buf, and the memory that it is made of */
+struct dmabuf {
+	unsigned char *p;
+	int fd;
+};
+
+static int dmabuf_make(struct dmabuf *d, size_t size)
+{
+	int mem = memfd_create("qp_mem", MFD_ALLOW_SEALING);
+	int dev = open("/dev/udmabuf", O_RDWR);
+	struct udmabuf_create create = { .memfd = mem, .size = size };
+
+	if (mem < 0 || dev < 0 || ftruncate(mem, size) ||
+	    fcntl(mem, F_ADD_SEALS, F_SEAL_SHRINK))
+		return -1;
+	d->p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, mem, 0);
+	d->fd = ioctl(dev, UDMABUF_CREATE, &create);
+	close(mem);
+	close(dev);
+	return d->p == MAP_FAILED || d->fd < 0 ? -1 : 0;
+}
+
+static int dmabuf_reg(struct lq *q, int fd, uint64_t offset, uint64_t length,
+		      uint32_t access, struct qp_mem *mem)
+{
+	*mem = (struct qp_mem){ .addr = offset, .length = length, .fd = fd,
+				.access = access | QP_ACCESS_DMABUF };
+	return lq_sys_setopt(q->fd, QP_MEM_REG, mem, sizeof(*mem));
+}
+
+/* Both ends have their memory in a dma-buf, as that of an accelerator */
+TEST_F(mem, dmabuf)
+{
+	struct qp_desc d = lq_desc(4, 4, 0);
+	struct dmabuf src, dst;
+	struct qp_mem l, r;
+	struct lq a, b;
+
+	ASSERT_EQ(0, dmabuf_make(&src, 16 * PAGE));
+	ASSERT_EQ(0, dmabuf_make(&dst, 16 * PAGE));
+	ASSERT_EQ(0, qt_pair(variant->be, &a, &b, 0, &d));
+	if (!(variant->be->flags & F_DMABUF)) {
+		EXPECT_ERRNO(EOPNOTSUPP, dmabuf_reg(&a, src.fd, 0, PAGE, 0, &l));
+		close(src.fd);
+		close(dst.fd);
+		goto out;
+	}
+	ASSERT_EQ(0, dmabuf_reg(&a, src.fd, PAGE, 8 * PAGE, LQ_ACCESS_ALL, &l));
+	ASSERT_EQ(0, dmabuf_reg(&b, dst.fd, 2 * PAGE, 8 * PAGE, LQ_ACCESS_ALL,
+				&r));
+	/* the registration holds it */
+	close(src.fd);
+	close(dst.fd);
+	qt_fill(src.p, 16 * PAGE, 1);
+	ASSERT_EQ(0, POST(&a, .op = QP_OP_WRITE, .flags = QP_SQE_SIGNALED,
+			  .p = (void *)100, .len = 7 * PAGE, .lkey = l.lkey,
+			  .raddr = 50, .rkey = r.rkey));
+	EXPECT_CQE(&a, 0, QP_WC_SUCCESS, QP_OP_WRITE);
+	EXPECT_EQ(0, memcmp(dst.p + 2 * PAGE + 50, src.p + PAGE + 100, 7 * PAGE));
+	EXPECT_TRUE(qt_all(dst.p, 2 * PAGE + 50, 0));
+	EXPECT_TRUE(qt_all(dst.p + 9 * PAGE + 50, PAGE, 0));
+
+	memset(src.p, 0, 16 * PAGE);
+	ASSERT_EQ(0, POST(&a, .op = QP_OP_READ, .flags = QP_SQE_SIGNALED,
+			  .p = (void *)8, .len = PAGE, .lkey = l.lkey,
+			  .raddr = 50, .rkey = r.rkey));
+	EXPECT_CQE(&a, 0, QP_WC_SUCCESS, QP_OP_READ);
+	EXPECT_EQ(0, memcmp(dst.p + 2 * PAGE + 50, src.p + PAGE + 8, PAGE));
+	EXPECT_TRUE(qt_all(src.p, PAGE + 8, 0));
+
+	/* one byte too far */
+	ASSERT_EQ(0, POST(&a, .op = QP_OP_WRITE, .flags = QP_SQE_SIGNALED,
+			  .p = (void *)8, .len = PAGE, .lkey = l.lkey,
+			  .raddr = 7 * PAGE + 1, .rkey = r.rkey));
+	EXPECT_CQE(&a, 0, QP_WC_REM_ACCESS_ERR, QP_OP_WRITE);
+out:
+	lq_close(&a);
+	lq_close(&b);
+	munmap(src.p, 16 * PAGE);
+	munmap(dst.p, 16 * PAGE);
+}
+
+TEST_F(mem, dmabuf_errors)
+{
+	struct qp_desc d = lq_desc(4, 4, 0);
+	struct dmabuf buf;
+	struct qp_mem m;
+	struct lq a, b;
+
+	ASSERT_EQ(0, dmabuf_make(&buf, 16 * PAGE));
+	EXPECT_ERRNO(EINVAL, dmabuf_reg(&self->q, buf.fd, 1, PAGE, 0, &m));
+	EXPECT_ERRNO(EINVAL, dmabuf_reg(&self->q, buf.fd, 0, 0, 0, &m));
+	if (!(variant->be->flags & F_DMABUF))
+		goto out;
+	/* without a device there is nobody who could know it */
+	EXPECT_ERRNO(ENOTCONN, dmabuf_reg(&self->q, buf.fd, 0, PAGE, 0, &m));
+	ASSERT_EQ(0, qt_pair(variant->be, &a, &b, 0, &d));
+	EXPECT_ERRNO(EBADF, dmabuf_reg(&a, -1, 0, PAGE, 0, &m));
+	EXPECT_ERRNO(EINVAL, dmabuf_reg(&a, a.fd, 0, PAGE, 0, &m));
+	EXPECT_ERRNO(EINVAL, dmabuf_reg(&a, buf.fd, 0, 16 * PAGE + 1, 0, &m));
+	EXPECT_ERRNO(EINVAL, dmabuf_reg(&a, buf.fd, 16 * PAGE, PAGE, 0, &m));
+	EXPECT_ERRNO(EINVAL, dmabuf_reg(&a, buf.fd, 0, PAGE,
+					QP_ACCESS_REMOTE_WRITE, &m));
+	ASSERT_EQ(0, dmabuf_reg(&a, buf.fd, 0, 16 * PAGE, 0, &m));
+	EXPECT_EQ(0, m.rkey);
+	EXPECT_EQ(0, lq_mem_dereg(a.fd, m.lkey));
+	ASSERT_EQ(0, POST(&a, .op = QP_OP_WRITE, .flags = QP_SQE_SIGNALED,
+			  .p = (void *)8, .len = 8, .lkey = m.lkey));
+	EXPECT_CQE(&a, 0, QP_WC_LOC_PROT_ERR, QP_OP_WRITE);
+	lq_close(&a);
+	lq_close(&b);
+out:
+	munmap(buf.p, 16 * PAGE);
+	close(buf.fd);
 }
 
 TEST_HARNESS_MAIN

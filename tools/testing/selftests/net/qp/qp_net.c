@@ -277,7 +277,7 @@ static void forget(const struct sockaddr_storage *ss)
 }
 
 #define F_ROCE	(F_ATOMIC | F_IMM | F_RNR | F_WRITE_ACK)
-#define F_QPEMU	(F_ROCE | F_ZERO_BASED | F_INV)
+#define F_QPEMU	(F_ROCE | F_ZERO_BASED | F_INV | F_DMABUF)
 
 #define ROCE(version, hosts_, flags_) {						\
 	.domain = version == 4 ? AF_INET : AF_INET6,			\

@@ -30,6 +30,7 @@ enum {
 	F_ZERO_BASED	= 1 << 5,	/* QP_ACCESS_ZERO_BASED, at any address */
 	F_INV		= 1 << 6,	/* SEND_INV */
 	F_RXE		= 1 << 7,	/* rxe: slow, with statuses of its own */
+	F_DMABUF	= 1 << 8,	/* dma-bufs can be registered */
 };
 
 /*
