@@ -310,6 +310,8 @@ int qp_recv_get(struct qp_sock *qp, struct qp_rwr *rwr);
 void qp_recv_done(struct qp_sock *qp, const struct qp_rwr *rwr, u16 status,
 		  const struct qp_wr *wr, u32 byte_len);
 int qp_recv_take(struct qp_sock *qp, struct qp_rwr *rwr);
+void qp_recv_taken(struct qp_sock *qp);
+void qp_recv_untake(struct qp_sock *qp, u32 n);
 bool qp_recv_report(struct qp_sock *qp, const struct qp_cqe *cqe);
 u32 qp_recv_room(struct qp_sock *qp);
 bool qp_recv_pending(struct qp_sock *qp);

@@ -53,7 +53,6 @@ static void verbs_emul_work(struct work_struct *work)
 {
 	struct verbs_emul *emul = container_of(to_delayed_work(work),
 					       struct verbs_emul, work);
-
 	bool unused;
 
 	mutex_lock(&verbs_emul_making);

@@ -470,6 +470,7 @@ bool verbs_send_idle(struct verbs_qp *v);
 int verbs_recv_alloc(struct verbs_qp *v);
 void verbs_recv_run(struct verbs_qp *v);
 void verbs_recv_invalidate(struct verbs_qp *v);
+void verbs_recv_undo(struct verbs_qp *v);
 void verbs_recv_free(struct verbs_qp *v);
 int verbs_msg_alloc(struct verbs_qp *v);
 void verbs_msg_free(struct verbs_qp *v);

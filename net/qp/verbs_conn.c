@@ -175,6 +175,8 @@ static void verbs_established(struct verbs_qp *v, struct rdma_cm_id *id)
 	verbs_addr_copy(&id->route.addr.src_addr, v->qp->domain, &v->local);
 	verbs_addr_copy(&id->route.addr.dst_addr, v->qp->domain, &v->peer);
 	qp_set_state(v->qp, QP_STATE_RTS);
+	qp_recv_taken(v->qp);
+	verbs_recv_run(v);
 	complete(&v->settled);
 	qp_wake(v->qp, EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
 }

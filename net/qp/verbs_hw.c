@@ -216,7 +216,8 @@ void verbs_end_qp(struct ib_qp *ibqp, struct rdma_cm_id *id)
  * @v: whose; who has a message or completion in progress is waited for
  *
  * What is with the device is completed as flushed; what is not yet with it
- * stays. Not called by a handler of rdma_cm.
+ * stays, and so do all receives if it was being connected. Not called by a handler
+ * of rdma_cm.
  *
  * Context: process, may sleep.
  */
@@ -233,6 +234,8 @@ void verbs_detach(struct verbs_qp *v)
 		ib_drain_qp(v->ibqp);
 		verbs_send_drained(v);
 		verbs_set_phase(v, VERBS_DOWN);
+		if (qp_state(v->qp) == QP_STATE_CONNECTING)
+			verbs_recv_undo(v);
 		rdma_destroy_qp(id);
 		v->ibqp = NULL;
 	}

@@ -216,10 +216,14 @@ static void verbs_recv_tell(struct verbs_qp *v)
 	}
 }
 
-/* Do what can be done. Under recv_lock. */
+/*
+ * Do what can be done. What is complete before the connection stands was flushed,
+ * or is told of as soon as it does. Under recv_lock.
+ */
 static void verbs_recv_go(struct verbs_qp *v)
 {
-	verbs_recv_tell(v);
+	if (qp_state(v->qp) != QP_STATE_CONNECTING)
+		verbs_recv_tell(v);
 	if (qp_state(v->qp) == QP_STATE_ERROR) {
 		/* The device flushes what it has, then the ring is flushed */
 		if (v->recv_told == v->recv_posted && v->qp->rq.ring.entries)
@@ -242,6 +246,30 @@ void verbs_recv_run(struct verbs_qp *v)
 {
 	spin_lock_bh(&v->recv_lock);
 	verbs_recv_go(v);
+	spin_unlock_bh(&v->recv_lock);
+}
+
+/**
+ * verbs_recv_undo() - an attempt to connect was in vain: take back the receives
+ * @v: whose; the device has completed all that it had
+ *
+ * Context: process. @v still has the device.
+ */
+void verbs_recv_undo(struct verbs_qp *v)
+{
+	struct verbs_recv *r;
+	u32 n = 0;
+
+	spin_lock_bh(&v->recv_lock);
+	for (; v->recv_told != v->recv_posted; v->recv_told++) {
+		r = verbs_slot(v, v->recv_told);
+		if (r->msg)
+			verbs_msg_end(v, r->msg, &r->done);
+		else
+			n++;
+	}
+	v->recv_done = v->recv_posted;
+	qp_recv_untake(v->qp, n);
 	spin_unlock_bh(&v->recv_lock);
 }
 

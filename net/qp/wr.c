@@ -460,7 +460,9 @@ EXPORT_SYMBOL_GPL(qp_recv_get);
  * @rwr: where to put the copy
  *
  * For protocols that hand receives to a device before messages come. Whoever
- * got one, or -EINVAL, owes qp_recv_report().
+ * got one, or -EINVAL, owes qp_recv_report(). While the queue pair is being
+ * connected user space is not told that the entry can be filled again: it may
+ * be wanted for another attempt, see qp_recv_untake().
  *
  * Context: process or softirq.
  * Return: as qp_recv_get().
@@ -476,12 +478,48 @@ int qp_recv_take(struct qp_sock *qp, struct qp_rwr *rwr)
 		atomic_inc(&qp->recvs);
 		err = qp_rqe_read(qp, qp_ring_entry(&rq->ring, rq->head), rwr);
 		WRITE_ONCE(rq->head, rq->head + 1);
-		qp_ring_consumed(&rq->ring, rq->head);
+		if (qp_state(qp) != QP_STATE_CONNECTING)
+			qp_ring_consumed(&rq->ring, rq->head);
 	}
 	spin_unlock_bh(&rq->lock);
 	return err;
 }
 EXPORT_SYMBOL_GPL(qp_recv_take);
+
+/**
+ * qp_recv_taken() - tell user space what was taken while it was being connected
+ * @qp: the queue pair; the connection stands
+ *
+ * Context: process or softirq.
+ */
+void qp_recv_taken(struct qp_sock *qp)
+{
+	struct qp_rq *rq = &qp->rq;
+
+	spin_lock_bh(&rq->lock);
+	if (rq->ring.entries)
+		qp_ring_consumed(&rq->ring, rq->head);
+	spin_unlock_bh(&rq->lock);
+}
+EXPORT_SYMBOL_GPL(qp_recv_taken);
+
+/**
+ * qp_recv_untake() - put receives back that were not used
+ * @qp: the queue pair; it is being connected, in vain
+ * @n: how many qp_recv_take() has given since it is
+ *
+ * Context: process or softirq.
+ */
+void qp_recv_untake(struct qp_sock *qp, u32 n)
+{
+	struct qp_rq *rq = &qp->rq;
+
+	spin_lock_bh(&rq->lock);
+	WRITE_ONCE(rq->head, rq->head - n);
+	spin_unlock_bh(&rq->lock);
+	atomic_sub(n, &qp->recvs);
+}
+EXPORT_SYMBOL_GPL(qp_recv_untake);
 
 /**
  * qp_recv_report() - complete a receive that was taken by qp_recv_take()

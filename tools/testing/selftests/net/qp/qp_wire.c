@@ -281,6 +281,96 @@ TEST_F_TIMEOUT(wire, no_answer, 120)
 	EXPECT_WORKS(&self->a, &self->b);
 }
 
+/* Two receives that are posted before there is a connection; both take a message */
+#define POST_EARLY(q) do {						\
+	for (int _i = 0; _i < 2; _i++)					\
+		ASSERT_EQ(0, lq_post_recv(q, 70 + _i, NULL, 0, 0));	\
+} while (0)
+
+#define EXPECT_EARLY(q, from) do {					\
+	for (int _i = 0; _i < 2; _i++) {				\
+		ASSERT_EQ(0, POST_LATER(variant->be, from,		\
+					.op = QP_OP_SEND,		\
+					.flags = SIGNALED));		\
+		EXPECT_CQE(from, 0, QP_WC_SUCCESS, QP_OP_SEND);		\
+		EXPECT_CQE(q, 70 + _i, QP_WC_SUCCESS, QP_OP_RECV);	\
+	}								\
+} while (0)
+
+/* Receives wait for the attempt that succeeds, and are not flushed before */
+TEST_F_TIMEOUT(wire, receives_outlive_attempts, 120)
+{
+	struct qp_desc d = lq_desc(SQ, 2, 0);
+	struct listener l;
+
+	ASSERT_EQ(0, qt_listen(variant->be, &l, 0, 1));
+	ASSERT_EQ(0, qt_open(variant->be, &self->a, QP_NONBLOCK, &d));
+	POST_EARLY(&self->a);
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_storage ss;
+		socklen_t len = variant->be->address(&ss);
+
+		EXPECT_ERRNO(EINPROGRESS, lq_sys_connect(self->a.fd, &ss, len));
+		EXPECT_ERRNO(ECONNREFUSED, lq_connected(self->a.fd, LONG_MS));
+		EXPECT_NO_CQE(&self->a);
+		/* there is room for no more */
+		EXPECT_ERRNO(ENOBUFS, lq_post_recv(&self->a, 0, NULL, 0, 0));
+	}
+	EXPECT_ERRNO(EINPROGRESS, lq_sys_connect(self->a.fd, &l.addr, l.len));
+	ASSERT_EQ(0, lq_accept(&self->b, l.q.fd, &d));
+	ASSERT_EQ(0, lq_connected(self->a.fd, LONG_MS));
+	POST_EARLY(&self->a);
+	EXPECT_EARLY(&self->a, &self->b);
+	EXPECT_EARLY(&self->a, &self->b);
+	qt_unlisten(&l);
+}
+
+/* Who asks for any protocol goes on with iWARP if the far side has only that */
+TEST_F_TIMEOUT(wire, fallback, 120)
+{
+	struct qp_desc d = lq_desc(SQ, SQ, 0), far = d;
+	struct backend any = *variant->be;
+	struct sockaddr_storage ss;
+	struct lq l;
+
+	any.ask = QP_PROTO_ANY;
+	/* with nothing that speaks RoCE, and with something that refuses */
+	for (int refused = 0; refused < 2; refused++) {
+		__u64 t0;
+
+		far.addr = (unsigned long)&ss;
+		far.addrlen = variant->be->address(&ss);
+		far.backlog = 1;
+		far.sq_entries = 0;
+		far.rq_entries = 0;
+		far.protocol = QP_PROTO_IWARP;
+		ASSERT_EQ(0, qt_open_server(&any, &l, QP_LISTEN, &far));
+		if (refused) {
+			far.addrlen = variant->be->address(&ss);
+			far.protocol = QP_PROTO_ROCE;
+			ASSERT_EQ(0, qt_open_server(&any, &self->b, QP_LISTEN,
+						    &far));
+			lq_close(&self->b);
+			far.addrlen = sizeof(ss);
+			ASSERT_EQ(0, getsockname(l.fd, (void *)&ss,
+						 &far.addrlen));
+		}
+		ASSERT_EQ(0, qt_open(&any, &self->a, QP_NONBLOCK, &d));
+		POST_EARLY(&self->a);
+		t0 = qt_now_ms();
+		EXPECT_ERRNO(EINPROGRESS, lq_sys_connect(self->a.fd, &ss,
+							 far.addrlen));
+		ASSERT_EQ(0, lq_accept(&self->b, l.fd, &d));
+		ASSERT_EQ(0, lq_connected(self->a.fd, LONG_MS));
+		EXPECT_GE(3000, qt_now_ms() - t0);
+		EXPECT_EQ(QP_PROTO_IWARP, proto_of(self->a.fd));
+		EXPECT_EARLY(&self->a, &self->b);
+		EXPECT_WORKS(&self->a, &self->b);
+		unpair(self);
+		lq_close(&l);
+	}
+}
+
 /*
  * Memory
  */
@@ -452,8 +542,10 @@ TEST_F_TIMEOUT(wire, netdevice_deleted, 120)
 #define DEVICES								\
 	"set -- $(rdma link |"						\
 	"	sed -n 's:^link \\([^/]*\\)/.* netdev veth0.*:\\1:p'); "
+/* One that is needed no more may go just then */
 #define DELETE_DEVICES							\
-	DEVICES "for d; do rdma link delete $d || exit 1; done"
+	DEVICES "for d; do rdma link delete $d ||"			\
+	"	! rdma link show $d/1 >/dev/null 2>&1 || exit 1; done"
 
 TEST_F_TIMEOUT(wire, device_deleted, 180)
 {
