@@ -5,22 +5,24 @@ SELFTESTS := tools/testing/selftests/net/qp
 QPEMU := tools/testing/selftests/rdma/qpemu
 PROGRAMS := $(CURDIR)/build/selftests
 KIND ?= um
+FILE ?= build/source.tar
 T ?=
 
 .PHONY: help run shell test bench check series programs clean
 
 help:
-	@echo 'make run     show two processes talk through a queue pair in the patched kernel'
+	@echo 'make run     show a file and messages go through queue pairs in the patched kernel'
 	@echo 'make shell   a shell in the patched kernel'
 	@echo 'make test    all tests in all kernels; T="NAME..." only these'
 	@echo 'make bench   the benchmark; results in build/bench'
 	@echo 'make check   style, static analysis, and that every patch of the series builds'
 	@echo 'make series  the patch series with its cover letter, into build/series'
 	@echo 'make clean   remove what was built; the kernel source stays'
+	@echo 'FILE=FILE is what make run moves (now: $(FILE)).'
 	@echo 'KIND=um|um-debug|x86 chooses the kernel of run, shell and bench (now: $(KIND)).'
 
-run: programs
-	@vm/run -k $(KIND) -- $(SELFTESTS)/demo.sh $(PROGRAMS)
+run: programs $(FILE)
+	@vm/run -k $(KIND) -- $(SELFTESTS)/demo.sh $(PROGRAMS) $(FILE)
 
 shell: programs
 	@vm/run -k $(KIND) -- bash
@@ -57,6 +59,12 @@ programs:
 	@for dir in $(SELFTESTS) $(QPEMU); do \
 		$(MAKE) -s -C $$dir KSRC=$(CURDIR)/build/tree OUTPUT=$(PROGRAMS) || exit; \
 	done
+
+# A file of some hundred MiB for make run to move: kernel source.
+build/source.tar:
+	@source=$$(vm/get-kernel) && \
+		tar -C "$$source" -cf $@.part arch block crypto fs include kernel lib mm net
+	@mv $@.part $@
 
 clean:
 	@find build -mindepth 1 -maxdepth 1 ! -name 'linux-source-*' -exec rm -rf {} +

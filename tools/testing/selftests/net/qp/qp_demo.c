@@ -16,7 +16,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "libqp.h"
@@ -25,10 +24,6 @@
 #define TIMEOUT_MS	60000		/* nothing here takes that long */
 #define TEXT_MAX	160
 #define ADDS		1000
-#define BULK_BYTES	(256UL << 20)
-#define CHUNK_BYTES	(4UL << 20)
-#define CHUNKS		(BULK_BYTES / CHUNK_BYTES)
-#define CHUNKS_AT_ONCE	4
 
 /* What an end needs to know to reach into the memory of the other */
 struct key {
@@ -57,8 +52,6 @@ struct end {
 	struct desk *desk;
 	struct qp_mem desk_mem;
 	struct key far_desk;
-	unsigned char *bulk;
-	struct qp_mem bulk_mem;
 };
 
 #define say(me, fmt, ...) printf("  %s: " fmt "\n", (me)->name, ##__VA_ARGS__)
@@ -88,14 +81,6 @@ static void meet(const struct end *me)
 
 	check(me, write(me->meeting, &c, 1) == 1 && read(me->meeting, &c, 1) == 1,
 	      "the other process is alive");
-}
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
 static void *memory(const struct end *me, size_t length)
@@ -367,100 +352,7 @@ static void show_proc(struct end *me)
 	check(me, lines >= 4, "a title, the listener and both ends");
 }
 
-/* Step 7: a lot of data */
-
-/* FNV-1a, eight bytes at a time: depends on every bit and on its place */
-static __u64 checksum(const void *data, size_t length)
-{
-	const __u64 *word = data;
-	__u64 hash = 0xcbf29ce484222325;
-	size_t i;
-
-	for (i = 0; i < length / sizeof(*word); i++)
-		hash = (hash ^ word[i]) * 0x100000001b3;
-	return hash;
-}
-
-/* xorshift64: bytes that do not repeat */
-static void fill(void *data, size_t length)
-{
-	__u64 *word = data, x = 88172645463325252;
-	size_t i;
-
-	for (i = 0; i < length / sizeof(*word); i++) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		word[i] = x;
-	}
-}
-
-static void show_bar(const struct end *me, unsigned int done, double seconds)
-{
-	static const char bar[] = "################################";
-	int width = (sizeof(bar) - 1) * done / CHUNKS;
-	bool last = done == CHUNKS;
-
-	if (!last && !isatty(STDOUT_FILENO))
-		return;
-	printf("\r  %s: [%-32.*s] %3lu MiB, %.2f GB/s%s", me->name, width, bar,
-	       done * CHUNK_BYTES >> 20, done * CHUNK_BYTES / seconds / 1e9, last ? "\n" : "");
-	fflush(stdout);
-}
-
-static void write_chunk(struct end *me, const struct key *to, unsigned int nth)
-{
-	struct qp_sqe *sqe = prepare(me, QP_OP_WRITE, QP_SQE_SIGNALED);
-	__u64 offset = nth * CHUNK_BYTES;
-
-	lq_sqe_sge(sqe, me->bulk + offset, CHUNK_BYTES, me->bulk_mem.lkey);
-	lq_sqe_remote(sqe, to->addr + offset, to->rkey);
-	post(me);
-}
-
-static void server_bulk(struct end *me)
-{
-	__u64 theirs, mine;
-
-	me->bulk = memory(me, BULK_BYTES);
-	register_memory(me, me->bulk, BULK_BYTES, QP_ACCESS_LOCAL_WRITE | QP_ACCESS_REMOTE_WRITE,
-			&me->bulk_mem);
-	send_key(me, &me->bulk_mem);
-	check(me, receive(me).byte_len == sizeof(theirs), "the client's checksum");
-	memcpy(&theirs, me->inbox, sizeof(theirs));
-	mine = checksum(me->bulk, BULK_BYTES);
-	say(me, "checksum of what arrived %016llx, of what was sent %016llx",
-	    mine, theirs);
-	check(me, mine == theirs, "equal checksums");
-	must(me, !lq_mem_dereg(me->qp.fd, me->bulk_mem.lkey), "deregister the memory");
-	munmap(me->bulk, BULK_BYTES);
-}
-
-static void client_bulk(struct end *me)
-{
-	struct key to = receive_key(me);
-	unsigned int posted = 0, done = 0;
-	__u64 sum;
-	double start;
-
-	me->bulk = memory(me, BULK_BYTES);
-	fill(me->bulk, BULK_BYTES);
-	sum = checksum(me->bulk, BULK_BYTES);
-	register_memory(me, me->bulk, BULK_BYTES, 0, &me->bulk_mem);
-	say(me, "WRITE %lu MiB in requests of %lu MiB", BULK_BYTES >> 20, CHUNK_BYTES >> 20);
-	start = now();
-	while (done < CHUNKS) {
-		while (posted < CHUNKS && posted - done < CHUNKS_AT_ONCE)
-			write_chunk(me, &to, posted++);
-		wait_success(me);
-		show_bar(me, ++done, now() - start);
-	}
-	send_inline(me, &sum, sizeof(sum));
-	must(me, !lq_mem_dereg(me->qp.fd, me->bulk_mem.lkey), "deregister the memory");
-	munmap(me->bulk, BULK_BYTES);
-}
-
-/* Step 8: a key that the server never gave away */
+/* Step 7: a key that the server never gave away */
 
 static void server_refuse(struct end *me)
 {
@@ -492,7 +384,7 @@ static void client_refuse(struct end *me)
 	lq_close(&me->qp);
 }
 
-/* Step 9: the client is a plain program now: no rings, only send() and recv() */
+/* Step 8: the client is a plain program now: no rings, only send() and recv() */
 
 #define PLAIN	"I only know send() and recv()."
 #define FINE	"And I only rings and completions. It makes no difference."
@@ -536,7 +428,6 @@ static const struct step {
 	{ "The client writes and reads the server's memory", server_rdma, client_rdma },
 	{ "Each adds to a counter in the other's memory", both_count, both_count },
 	{ "/proc/net/qp meanwhile", show_proc, NULL },
-	{ "A quarter of a GiB goes over", server_bulk, client_bulk },
 	{ "A wrong key is refused", server_refuse, client_refuse },
 	{ "A plain program talks to one with rings", server_plain, client_plain },
 	{ }
