@@ -141,6 +141,9 @@ struct qp_rwr {
  * @recvmsg: as &proto_ops.recvmsg
  * @set_proto: speak the protocol @proto, which has the same operations, from
  *	now on; under the socket lock. NULL if there is no choice
+ * @set_param: set an option of the connection, QP_PATH_MTU to QP_ACK_TIMEOUT;
+ *	under the socket lock. NULL if there are none
+ * @get_param: get one
  *
  * Unless stated otherwise operations run in process context and may sleep.
  */
@@ -174,6 +177,8 @@ struct qp_proto {
 	int (*recvmsg)(struct qp_sock *qp, struct msghdr *msg, size_t len,
 		       int flags);
 	int (*set_proto)(struct qp_sock *qp, const struct qp_proto *proto);
+	int (*set_param)(struct qp_sock *qp, int opt, u32 val);
+	int (*get_param)(struct qp_sock *qp, int opt, u32 *val);
 };
 
 int qp_proto_register(struct qp_proto *proto);

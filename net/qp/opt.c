@@ -14,7 +14,8 @@
  * An option. @size is that of its value; user space may pass a smaller one
  * down to @min, or a larger one whose rest is zero. @set gets a kernel copy;
  * with @reply it is copied back, and @undo takes it back if that fails. @get
- * likewise gets what user space passed if @query.
+ * likewise gets what user space passed if @query. A @param is a matter of the
+ * protocol.
  */
 struct qp_optinfo {
 	unsigned int min;
@@ -24,6 +25,7 @@ struct qp_optinfo {
 	int (*set)(struct qp_sock *qp, void *val);
 	void (*undo)(struct qp_sock *qp, void *val);
 	int (*get)(struct qp_sock *qp, void *val);
+	bool param;
 };
 
 union qp_optval {
@@ -111,6 +113,25 @@ static int qp_get_mem(struct qp_sock *qp, void *val)
 	return qp_mem_query(qp, val);
 }
 
+static int qp_set_param(struct qp_sock *qp, int opt, u32 val)
+{
+	const struct qp_proto *proto;
+	int err;
+
+	lock_sock(&qp->sk);
+	proto = READ_ONCE(qp->proto);
+	err = proto->set_param ? proto->set_param(qp, opt, val) : -EOPNOTSUPP;
+	release_sock(&qp->sk);
+	return err;
+}
+
+static int qp_get_param(struct qp_sock *qp, int opt, u32 *val)
+{
+	const struct qp_proto *proto = READ_ONCE(qp->proto);
+
+	return proto->get_param ? proto->get_param(qp, opt, val) : -EOPNOTSUPP;
+}
+
 static const struct qp_optinfo qp_opts[] = {
 	[QP_DESC] = {
 		.min	= sizeof(u32),
@@ -146,6 +167,11 @@ static const struct qp_optinfo qp_opts[] = {
 		.query	= true,
 		.get	= qp_get_mem,
 	},
+	[QP_PATH_MTU ... QP_ACK_TIMEOUT] = {
+		.min	= sizeof(u32),
+		.size	= sizeof(u32),
+		.param	= true,
+	},
 };
 
 static const struct qp_optinfo *qp_opt_find(int opt)
@@ -161,7 +187,7 @@ int qp_setopt(struct qp_sock *qp, int opt, void __user *uval, unsigned int len)
 	union qp_optval val;
 	int err;
 
-	if (!info || !info->set)
+	if (!info || (!info->set && !info->param))
 		return -ENOPROTOOPT;
 	err = security_socket_setsockopt(qp->sk.sk_socket, SOL_QP, opt);
 	if (err)
@@ -174,7 +200,8 @@ int qp_setopt(struct qp_sock *qp, int opt, void __user *uval, unsigned int len)
 	err = copy_struct_from_user(&val, info->size, uval, len);
 	if (err)
 		return err;
-	err = info->set(qp, &val);
+	err = info->param ? qp_set_param(qp, opt, val.u32) :
+			    info->set(qp, &val);
 	if (err || !info->reply)
 		return err;
 	if (!copy_to_user(uval, &val, min(len, info->size)))
@@ -191,7 +218,7 @@ int qp_getopt(struct qp_sock *qp, int opt, void __user *uval,
 	unsigned int len;
 	int err;
 
-	if (!info || !info->get)
+	if (!info || (!info->get && !info->param))
 		return -ENOPROTOOPT;
 	err = security_socket_getsockopt(qp->sk.sk_socket, SOL_QP, opt);
 	if (err)
@@ -208,7 +235,8 @@ int qp_getopt(struct qp_sock *qp, int opt, void __user *uval,
 		if (err)
 			return err;
 	}
-	err = info->get(qp, &val);
+	err = info->param ? qp_get_param(qp, opt, &val.u32) :
+			    info->get(qp, &val);
 	if (err)
 		return err;
 	len = min(len, info->size);

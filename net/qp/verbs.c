@@ -52,6 +52,7 @@ static int verbs_init(struct qp_sock *qp)
 	if (!v)
 		return -ENOMEM;
 	v->qp = qp;
+	verbs_params_init(&v->params);
 	INIT_WORK(&v->work, verbs_work);
 	timer_setup(&v->timer, verbs_conn_timeout, 0);
 	mutex_init(&v->attempt);
@@ -272,6 +273,8 @@ static void verbs_proto_init(struct qp_proto *proto)
 	proto->kick		= verbs_kick;
 	proto->recvmsg		= verbs_recvmsg;
 	proto->set_proto	= verbs_set_proto;
+	proto->set_param	= verbs_set_param;
+	proto->get_param	= verbs_get_param;
 }
 
 /* The one that is found if no protocol is asked for: comes first */
@@ -298,6 +301,11 @@ static int verbs_register_protos(void)
 		return err;
 	for (i = 0; i < ARRAY_SIZE(verbs_transports); i++) {
 		verbs_proto_init(verbs_transports[i]->proto);
+		/* TCP has none of these options */
+		if (verbs_transports[i]->node_type == RDMA_NODE_RNIC) {
+			verbs_transports[i]->proto->set_param = NULL;
+			verbs_transports[i]->proto->get_param = NULL;
+		}
 		err = qp_proto_register(verbs_transports[i]->proto);
 		if (err) {
 			verbs_unregister_protos(i);

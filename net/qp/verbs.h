@@ -45,7 +45,10 @@
 /* READs and atomics under way in each direction (IBA v1 9.4.1) */
 #define VERBS_RD_ATOMIC		16
 
-/* Response times 4.096 us << n, IBA v1 9.9.2.1.1, and codes of 9.7.5.2.8 */
+/*
+ * Unless options say something else: response times 4.096 us << n, IBA v1
+ * 9.9.2.1.1, and codes of 9.7.5.2.8
+ */
 #define VERBS_ACK_TIMEOUT	16	/* 268 ms */
 #define VERBS_RNR_TIMER		12	/* 0.64 ms */
 #define VERBS_RETRIES		7
@@ -278,6 +281,24 @@ enum verbs_phase {
 };
 
 /**
+ * struct verbs_params - options of a connection, in the device's codes
+ * @path_mtu: at most that, enum ib_mtu
+ * @rnr_retry: how often to repeat what the peer has no receive for
+ * @rnr_timer: how long the peer waits before it does
+ * @retry_cnt: how often to repeat what the peer does not answer
+ * @ack_timeout: how long to wait before that
+ *
+ * Written under the socket lock before it is connected.
+ */
+struct verbs_params {
+	u8 path_mtu;
+	u8 rnr_retry;
+	u8 rnr_timer;
+	u8 retry_cnt;
+	u8 ack_timeout;
+};
+
+/**
  * struct verbs_qp - the engine's part of a queue pair, &qp_sock.priv
  * @qp: the queue pair
  * @work: does what handlers and softirqs may not
@@ -295,6 +316,7 @@ enum verbs_phase {
  * @local: address that it is bound to, family 0 if none
  * @peer: address of the peer
  * @timer: when an attempt to connect, or a connection that failed, ends
+ * @params: options of the connection
  * @transport: how it is being connected
  * @resolve_tries: how many more times the peer is looked for
  * @any: the protocol to go back to while it is not yet chosen, else NULL
@@ -350,6 +372,7 @@ struct verbs_qp {
 	struct sockaddr_storage local;
 	struct sockaddr_storage peer;
 	struct timer_list timer;
+	struct verbs_params params;
 	const struct verbs_transport *transport;
 	unsigned int resolve_tries;
 	const struct qp_proto *any;
@@ -450,6 +473,13 @@ void verbs_conn_resolve(struct verbs_qp *v);
 void verbs_conn_failed(struct verbs_qp *v);
 void verbs_forget(struct verbs_qp *v);
 void verbs_conn_timeout(struct timer_list *timer);
+
+/* verbs_param.c: options of a connection */
+void verbs_params_init(struct verbs_params *p);
+int verbs_set_param(struct qp_sock *qp, int opt, u32 val);
+int verbs_get_param(struct qp_sock *qp, int opt, u32 *val);
+void verbs_params_apply(struct verbs_qp *v, struct rdma_cm_id *id);
+void verbs_params_route(struct verbs_qp *v, struct rdma_cm_id *id);
 
 /* verbs_addr.c: addresses, and which of ours leads to a peer */
 int verbs_route(struct net *net, int oif, const struct sockaddr_storage *dst,

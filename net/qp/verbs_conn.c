@@ -153,6 +153,7 @@ static int verbs_request(struct verbs_qp *v, struct rdma_cm_id *id)
 
 	if (READ_ONCE(v->phase) != VERBS_SETUP)
 		return -ECONNABORTED;
+	verbs_params_route(v, id);
 	return rdma_connect_locked(id, &param);
 }
 
@@ -285,8 +286,7 @@ static int verbs_open(struct verbs_qp *v)
 		return err;
 	}
 	v->id = id;
-	rdma_set_ack_timeout(id, VERBS_ACK_TIMEOUT);
-	rdma_set_min_rnr_timer(id, VERBS_RNR_TIMER);
+	verbs_params_apply(v, id);
 	return 0;
 }
 
@@ -826,7 +826,7 @@ static int verbs_take(struct verbs_qp *v, struct verbs_pending *p)
 	int err;
 
 	v->emul = verbs_emul_of(id->device);
-	rdma_set_min_rnr_timer(id, VERBS_RNR_TIMER);
+	verbs_params_apply(v, id);
 	/* Once it is attached the device can go, and with it the id */
 	mutex_lock(&v->teardown);
 	err = verbs_attach(v, id);
@@ -855,6 +855,7 @@ int verbs_accept(struct qp_sock *listener, struct qp_sock *qp)
 	if (!p)
 		return -EAGAIN;
 	v->id = p->id;
+	v->params = verbs_qp(listener)->params;
 	qp_set_state(qp, QP_STATE_CONNECTING);
 	err = verbs_take(v, p);
 	kfree(p);

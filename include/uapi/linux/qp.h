@@ -288,6 +288,13 @@ enum qp_opt {
 	QP_MEM_REG,			/* set: struct qp_mem, keys come back */
 	QP_MEM_DEREG,			/* set: __u32 lkey */
 	QP_MEM_QUERY,			/* get: struct qp_mem by lkey */
+
+	/* __u32, set before it is connected, get what is in use: RoCE, IB, OPA */
+	QP_PATH_MTU = 16,		/* bytes of a packet, 256 to 4096 */
+	QP_RNR_RETRY,			/* repeat without a receive, 0 to 7 (ever) */
+	QP_RNR_TIMER,			/* and that long after, microseconds */
+	QP_RETRY_CNT,			/* repeat without an answer, 0 to 7 */
+	QP_ACK_TIMEOUT,			/* and that long after, microseconds */
 };
 
 /* Rights, qp_mem.access. Reading it locally is always allowed. */

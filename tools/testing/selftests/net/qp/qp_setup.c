@@ -496,6 +496,22 @@ TEST_F(setup, setqpopt)
 	lq_close(&q);
 }
 
+/* Of a connection on a network; qp_option tests them there */
+TEST_F_CORE(setup, options_of_networks)
+{
+	__u32 val = 1024;
+	unsigned int len = sizeof(val);
+	struct lq q;
+
+	ASSERT_EQ(0, qt_open(variant->be, &q, 0, &self->d));
+	for (int opt = QP_PATH_MTU; opt <= QP_ACK_TIMEOUT; opt++) {
+		EXPECT_ERRNO(EOPNOTSUPP, lq_sys_setopt(q.fd, opt, &val, len));
+		EXPECT_ERRNO(EOPNOTSUPP, lq_sys_getopt(q.fd, opt, &val, &len));
+		EXPECT_ERRNO(EINVAL, lq_sys_setopt(q.fd, opt, &val, 3));
+	}
+	lq_close(&q);
+}
+
 static int enter(int fd)
 {
 	return lq_sys_enter(fd, 0, 0, 0, NULL);
