@@ -437,9 +437,9 @@ static const char *protocol_name(const struct end *me)
 	errx(1, "protocol %u", id);
 }
 
-static void tell(struct end *me, enum kind kind, struct note *note)
+static void tell(struct end *me, enum kind what, struct note *note)
 {
-	note->kind = kind;
+	note->kind = what;
 	me->protocol->way->tell(me, note);
 }
 
