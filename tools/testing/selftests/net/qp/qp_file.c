@@ -443,13 +443,13 @@ static void tell(struct end *me, enum kind what, struct note *note)
 	me->protocol->way->tell(me, note);
 }
 
-static struct note hear(struct end *me, enum kind kind)
+static struct note hear(struct end *me, enum kind what)
 {
 	struct note note;
 
 	me->protocol->way->hear(me, &note);
-	if (note.kind != kind)
-		errx(1, "the %s heard %u instead of %u", me->name, note.kind, kind);
+	if (note.kind != what)
+		errx(1, "the %s heard %u instead of %u", me->name, note.kind, what);
 	return note;
 }
 
