@@ -758,7 +758,7 @@ TEST_F(setup, mem_refused)
 	} row[] = {
 		{ "no length", (long)p, 0, RW, EINVAL },
 		{ "access", (long)p, 1, 1U << 31, EINVAL },
-		{ "next access", (long)p, 1, QP_ACCESS_ZERO_BASED << 1, EINVAL },
+		{ "next access", (long)p, 1, QP_ACCESS_DMABUF << 1, EINVAL },
 		{ "remote write", (long)p, 1, QP_ACCESS_REMOTE_WRITE, EINVAL },
 		{ "remote atomic", (long)p, 1, QP_ACCESS_REMOTE_ATOMIC, EINVAL },
 		{ "wrap", -page, 2 * page, RW, EOVERFLOW },
