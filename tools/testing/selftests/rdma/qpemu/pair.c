@@ -212,6 +212,20 @@ static int run_end(const char *name, int side, int fd, int (*fn)(struct end *e))
 	return fn(&e);
 }
 
+/*
+ * A process is made where it will run, so that what the machine makes for it is
+ * there too: its parent goes there before it forks.
+ */
+static void go_to(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu % sysconf(_SC_NPROCESSORS_ONLN), &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("sched_setaffinity");
+}
+
 int pair_run(char *const names[2], int (*fn)(struct end *e))
 {
 	int side, status, fds[2], result = 0;
@@ -221,6 +235,8 @@ int pair_run(char *const names[2], int (*fn)(struct end *e))
 		die("socketpair");
 	fflush(NULL);
 	for (side = 0; side < 2; side++) {
+		if (pair_options.apart)
+			go_to(side);
 		pid[side] = fork();
 		if (pid[side] < 0)
 			die("fork");

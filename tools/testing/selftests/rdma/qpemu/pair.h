@@ -54,6 +54,7 @@ extern struct pair_options {
 	int timeout;			/* Local Ack Timeout, as the standard encodes it */
 	int seconds;			/* until both processes are killed; 0: never */
 	bool serves;			/* side 1 does, until side 0 ends */
+	bool apart;			/* each side on a processor of its own */
 } pair_options;
 
 /*

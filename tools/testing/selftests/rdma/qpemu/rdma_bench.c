@@ -377,5 +377,6 @@ int main(int argc, char **argv)
 	if (op == ROUND_TRIP || op == SEND)
 		count = 1;
 	pair_options.serves = true;
+	pair_options.apart = true;
 	return pair_run(argv + optind + 1, bench);
 }
