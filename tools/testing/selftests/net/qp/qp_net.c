@@ -132,7 +132,7 @@ static const char addresses[] =
 /* The link is up some time after both its ends are; IPv6 waits for that */
 static const char link_up[] =
 	"for i in $(seq 200); do grep -q up /sys/class/net/veth0/operstate &&"
-	"	exit; sleep .05; done; exit 1";
+	"	exit; sleep .05; done; ip -d link show veth0; exit 1";
 
 /*
  * What happened to a netdevice before it had a device may be heard of later, and
@@ -178,20 +178,30 @@ static int new_ns(void)
 	return unshare(CLONE_NEWNET) ? -1 : this_ns();
 }
 
+/* Say what it was */
+static bool failed(const char *step, bool err)
+{
+	if (err)
+		printf("# hosts: no %s: %s\n", step, strerror(errno));
+	return err;
+}
+
 /* This process ends up on the client, to where the server's veth leads */
 static int make(struct qt_hosts *hosts)
 {
 	hosts->ns[QT_SERVER] = new_ns();
 	hosts->ns[QT_CLIENT] = new_ns();
-	if (hosts->ns[QT_SERVER] < 0 || hosts->ns[QT_CLIENT] < 0 ||
-	    qt_sh(hosts, QT_SERVER, loopback) ||
-	    qt_sh(hosts, QT_CLIENT, loopback) ||
-	    qt_sh(hosts, QT_SERVER, "ip link add veth0 type veth "
-		  "peer name veth0 netns %d", getpid()) ||
-	    set_up(hosts, QT_SERVER) || set_up(hosts, QT_CLIENT) ||
-	    complete(hosts, QT_SERVER) || complete(hosts, QT_CLIENT))
-		return -1;
-	return 0;
+	return failed("namespaces", hosts->ns[QT_SERVER] < 0 ||
+		      hosts->ns[QT_CLIENT] < 0) ||
+	       failed("loopback", qt_sh(hosts, QT_SERVER, loopback) ||
+		      qt_sh(hosts, QT_CLIENT, loopback)) ||
+	       failed("link", qt_sh(hosts, QT_SERVER, "ip link add veth0 "
+				    "type veth peer name veth0 netns %d",
+				    getpid())) ||
+	       failed("addresses", set_up(hosts, QT_SERVER) ||
+		      set_up(hosts, QT_CLIENT)) ||
+	       failed("link up", complete(hosts, QT_SERVER) ||
+		      complete(hosts, QT_CLIENT));
 }
 
 int qt_hosts(struct qt_hosts *hosts)
