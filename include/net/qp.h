@@ -79,6 +79,7 @@ extern const struct qp_opinfo qp_opinfo[QP_OP_LAST];
  * @done: bytes that the protocol has moved
  * @data: kernel buffer that holds the message, or NULL: it is in @sqe.sge.
  *	Inline data and sendmsg() have one
+ * @dest: where a datagram goes, from &qp_ud_ops.dest; the protocol puts it
  * @msg: from sendmsg(): no completion, outlives the sender's close
  * @priv: the protocol's part, of &qp_proto.wr_priv bytes
  * @sqe: the user's entry, copied and checked
@@ -89,6 +90,7 @@ struct qp_wr {
 	u32 length;
 	u32 done;
 	void *data;
+	void *dest;
 	bool msg;
 	void *priv;
 	struct qp_sqe sqe;
@@ -109,6 +111,35 @@ struct qp_rwr {
 };
 
 /**
+ * struct qp_ud_ops - datagrams
+ * @dest: where a message to the address @name, or if that is NULL by the
+ *	handle @ah, goes; handle 0 is what was connected to. Sleeps for a name
+ *	only. Returns it for &qp_wr.dest, or an error
+ * @dest_put: a message was not posted after all
+ * @ah_create: make a handle for &qp_ah.qpn at @addr, or if that is 0 for what
+ *	the peer calls @addr
+ * @ah_destroy: end a handle; messages that were posted are still sent
+ * @join: join the group @addr
+ * @leave: leave it
+ *
+ * Operations run in process context, and but for @dest may sleep.
+ */
+struct qp_ud_ops {
+	void *(*dest)(struct qp_sock *qp, u32 ah,
+		      struct sockaddr_storage *name, int len);
+	void (*dest_put)(struct qp_sock *qp, void *dest);
+	int (*ah_create)(struct qp_sock *qp, struct qp_ah *ah,
+			 struct sockaddr_storage *addr);
+	int (*ah_destroy)(struct qp_sock *qp, u32 ah);
+	int (*join)(struct qp_sock *qp, struct qp_mcast *mcast,
+		    struct sockaddr_storage *addr);
+	int (*leave)(struct qp_sock *qp, struct sockaddr_storage *addr, int len);
+};
+
+/* Send opcodes of queue pairs for datagrams */
+#define QP_UD_OPCODES	(BIT(QP_OP_SEND) | BIT(QP_OP_SEND_IMM))
+
+/**
  * struct qp_proto - a protocol that queue pairs speak
  * @name: as in /proc/net/qp
  * @id: enum qp_protocol
@@ -118,6 +149,7 @@ struct qp_rwr {
  * @wr_priv: bytes that it keeps with each send work request
  * @contiguous: kernel buffers are handed to devices: they come from kmalloc()
  * @mem_ops: how memory is registered, NULL if the core pins it
+ * @ud_ops: datagrams; there if QP_UD is in @types
  * @owner: the module; held by each queue pair
  * @list: the core's
  * @init: a queue pair was made; sets &qp_sock.priv
@@ -156,6 +188,7 @@ struct qp_proto {
 	u32 wr_priv;
 	bool contiguous;
 	const struct qp_mem_ops *mem_ops;
+	const struct qp_ud_ops *ud_ops;
 	struct module *owner;
 	struct list_head list;
 
@@ -180,6 +213,12 @@ struct qp_proto {
 	int (*set_param)(struct qp_sock *qp, int opt, u32 val);
 	int (*get_param)(struct qp_sock *qp, int opt, u32 *val);
 };
+
+/* The send opcodes of a queue pair of this type */
+static inline u32 qp_proto_opcodes(const struct qp_proto *proto, u32 type)
+{
+	return type == QP_UD ? proto->opcodes & QP_UD_OPCODES : proto->opcodes;
+}
 
 int qp_proto_register(struct qp_proto *proto);
 void qp_proto_unregister(struct qp_proto *proto);
@@ -228,6 +267,9 @@ struct qp_rq {
  * @max_sge_rd: entries of a READ's; no more than that, if a device says less
  * @max_inline: bytes of inline data
  * @opcodes: send opcodes, bits 1 << enum qp_opcode
+ * @max_msg: bytes of a message, at most
+ * @port_qpn: its number on its port, 0 while it has none
+ * @port_qkey: its Q_Key there
  * @recvs: receives taken by qp_recv_take() and not yet completed
  * @mem: the memory table, shared or not
  * @cq: the completion queue, shared or not; NULL if it has none
@@ -250,6 +292,9 @@ struct qp_sock {
 	u32 max_sge_rd;
 	u32 max_inline;
 	u32 opcodes;
+	u32 max_msg;
+	u32 port_qpn;
+	u32 port_qkey;
 	atomic_t recvs;
 	struct qp_mtable *mem;
 	struct qp_cq *cq;
@@ -317,7 +362,8 @@ void qp_recv_done(struct qp_sock *qp, const struct qp_rwr *rwr, u16 status,
 int qp_recv_take(struct qp_sock *qp, struct qp_rwr *rwr);
 void qp_recv_taken(struct qp_sock *qp);
 void qp_recv_untake(struct qp_sock *qp, u32 n);
-bool qp_recv_report(struct qp_sock *qp, const struct qp_cqe *cqe);
+bool qp_recv_report(struct qp_sock *qp, const struct qp_cqe *cqe,
+		    const void *src);
 u32 qp_recv_room(struct qp_sock *qp);
 bool qp_recv_pending(struct qp_sock *qp);
 void qp_recv_flush(struct qp_sock *qp);

@@ -167,7 +167,9 @@ static int qp_sock_connect(struct socket *sock, struct sockaddr_unsized *addr,
 	if (len < (int)sizeof(ss->ss_family))
 		return err;
 	lock_sock(&qp->sk);
-	if (ss->ss_family == qp->domain)
+	/* Who is connected to nobody still has datagrams to send */
+	if (ss->ss_family == qp->domain ||
+	    (qp->type == QP_UD && ss->ss_family == AF_UNSPEC))
 		err = qp->proto->connect(qp, ss, len, flags);
 	else
 		err = -EAFNOSUPPORT;
@@ -284,7 +286,8 @@ static int qp_sock_init(struct socket *sock, struct net *net,
 
 	qp = qp_sk(sk);
 	qp->proto = proto;
-	qp->opcodes = proto->opcodes;
+	qp->opcodes = qp_proto_opcodes(proto, type);
+	qp->max_msg = QP_MAX_MSG;
 	qp->domain = domain;
 	qp->type = type;
 	mutex_init(&qp->sq.lock);

@@ -12,7 +12,8 @@
 
 #include "qp_impl.h"
 
-struct qp_cq *qp_cq_create(u32 entries)
+/* @entry_size: that of struct qp_cqe, or of struct qp_ud_cqe */
+struct qp_cq *qp_cq_create(u32 entries, u32 entry_size)
 {
 	struct qp_cq *cq;
 	int err;
@@ -20,7 +21,7 @@ struct qp_cq *qp_cq_create(u32 entries)
 	cq = kzalloc_obj(*cq, GFP_KERNEL_ACCOUNT);
 	if (!cq)
 		return ERR_PTR(-ENOMEM);
-	err = qp_ring_alloc(&cq->ring, entries, sizeof(struct qp_cqe));
+	err = qp_ring_alloc(&cq->ring, entries, entry_size);
 	if (err) {
 		kfree(cq);
 		return ERR_PTR(err);
@@ -101,11 +102,23 @@ void qp_cq_unreserve(struct qp_cq *cq)
 	spin_unlock_bh(&cq->lock);
 }
 
-/* Fill a reserved slot. The caller wakes who waits, with qp_cq_wake(). */
-void qp_cq_post(struct qp_cq *cq, const struct qp_cqe *cqe)
+/*
+ * Fill a reserved slot, also with &qp_ud_cqe.src if @src is not NULL. The caller
+ * wakes who waits, with qp_cq_wake().
+ */
+void qp_cq_post(struct qp_cq *cq, const struct qp_cqe *cqe, const void *src)
 {
+	struct qp_ud_cqe *entry;
+
 	spin_lock_bh(&cq->lock);
-	memcpy(qp_ring_entry(&cq->ring, cq->tail), cqe, sizeof(*cqe));
+	entry = qp_ring_entry(&cq->ring, cq->tail);
+	memcpy(&entry->cqe, cqe, sizeof(*cqe));
+	if (cq->ring.entry_size >= sizeof(*entry)) {
+		if (src)
+			memcpy(entry->src, src, sizeof(entry->src));
+		else
+			memset(entry->src, 0, sizeof(entry->src));
+	}
 	qp_ring_produced(&cq->ring, cq->tail + 1);
 	/* User space sees it before whoever acts on qp_cq_ready() */
 	smp_store_release(&cq->tail, cq->tail + 1);

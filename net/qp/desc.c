@@ -107,6 +107,12 @@ int qp_desc_check(struct qp_desc *desc, unsigned int flags)
 	return 0;
 }
 
+/* Completions of datagrams say more */
+static u32 qp_cqe_size(u32 type)
+{
+	return type == QP_UD ? sizeof(struct qp_ud_cqe) : sizeof(struct qp_cqe);
+}
+
 /* Take the memory table and the CQ: another queue pair's, or new ones */
 static int qp_desc_share(struct qp_sock *qp, const struct qp_desc *desc,
 			 unsigned int flags, struct qp_sock *listener)
@@ -130,7 +136,8 @@ static int qp_desc_share(struct qp_sock *qp, const struct qp_desc *desc,
 		mem_of = other;
 	if (flags & QP_SHARE_CQ)
 		cq_of = other;
-	if (cq_of && !cq_of->cq)
+	if (cq_of && (!cq_of->cq ||
+		      cq_of->cq->ring.entry_size < qp_cqe_size(qp->type)))
 		return -EINVAL;
 	/* Memory of devices and memory that the core copies are not the same */
 	if (mem_of && mem_of->mem->ops != qp->proto->mem_ops)
@@ -139,7 +146,8 @@ static int qp_desc_share(struct qp_sock *qp, const struct qp_desc *desc,
 	if (cq_of)
 		qp->cq = qp_cq_get(cq_of->cq);
 	else if (desc->cq_entries)
-		qp->cq = qp_cq_create(desc->cq_entries);
+		qp->cq = qp_cq_create(desc->cq_entries,
+				      qp_cqe_size(qp->type));
 	if (IS_ERR(qp->cq)) {
 		err = PTR_ERR(qp->cq);
 		qp->cq = NULL;

@@ -7,6 +7,7 @@
 static struct qp_proto ib_proto = {
 	.name		= "ib",
 	.id		= QP_PROTO_IB,
+	.types		= BIT(QP_UD),
 	.opcodes	= VERBS_OPCODES | VERBS_IMM_OPCODES |
 			  VERBS_ATOMIC_OPCODES,
 };

@@ -3,7 +3,7 @@
  * iWARP: RDMA over TCP (RFC 5040, RFC 5041, RFC 5044)
  *
  * It has neither atomics nor immediate data (RFC 7306 adds them, which no
- * driver implements). A WRITE is complete when TCP has it, so an error at the
+ * driver implements), nor datagrams. A WRITE is complete when TCP has it, so an error at the
  * peer does not show in its completion, but ends the connection. siw speaks it
  * for a netdevice that has no RDMA device.
  */

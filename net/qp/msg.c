@@ -12,7 +12,7 @@
 #include "qp_impl.h"
 
 /* What a message's control data ask for, in the form of a work request */
-static int qp_msg_control(struct msghdr *msg, struct qp_sqe *sqe)
+static int qp_msg_control(struct msghdr *msg, struct qp_sqe *sqe, bool ud)
 {
 	struct cmsghdr *cmsg;
 
@@ -28,13 +28,40 @@ static int qp_msg_control(struct msghdr *msg, struct qp_sqe *sqe)
 			return -EOPNOTSUPP;
 		if (cmsg->cmsg_level != SOL_QP)
 			continue;
-		if (cmsg->cmsg_type != QP_CMSG_IMM ||
-		    cmsg->cmsg_len != CMSG_LEN(sizeof(sqe->imm_data)))
+		if (cmsg->cmsg_len != CMSG_LEN(sizeof(u32)))
 			return -EINVAL;
-		sqe->opcode = QP_OP_SEND_IMM;
-		memcpy(&sqe->imm_data, CMSG_DATA(cmsg), sizeof(sqe->imm_data));
+		if (cmsg->cmsg_type == QP_CMSG_IMM) {
+			sqe->opcode = QP_OP_SEND_IMM;
+			memcpy(&sqe->imm_data, CMSG_DATA(cmsg), sizeof(u32));
+		} else if (cmsg->cmsg_type == QP_CMSG_AH && ud) {
+			memcpy(&sqe->ah, CMSG_DATA(cmsg), sizeof(u32));
+		} else {
+			return -EINVAL;
+		}
 	}
 	return 0;
+}
+
+/*
+ * Where a message goes, for &qp_wr.dest: by a handle, or by an address, which
+ * may take a moment to find
+ */
+static void *qp_msg_dest(struct qp_sock *qp, struct msghdr *msg, u32 ah)
+{
+	struct sockaddr_storage *name = NULL;
+
+	if (qp->type != QP_UD)
+		return msg->msg_namelen ? ERR_PTR(-EISCONN) : NULL;
+	if (msg->msg_namelen) {
+		name = msg->msg_name;
+		if (ah || msg->msg_namelen < (int)sizeof(name->ss_family))
+			return ERR_PTR(-EINVAL);
+		if (name->ss_family != qp->domain)
+			return ERR_PTR(-EAFNOSUPPORT);
+	}
+	if (qp_state(qp) == QP_STATE_ERROR)
+		return ERR_PTR(-EPIPE);
+	return qp->proto->ud_ops->dest(qp, ah, name, msg->msg_namelen);
 }
 
 static int qp_msg_allowed(const struct qp_sock *qp)
@@ -89,26 +116,24 @@ static int qp_msg_reserve(struct qp_sock *qp, int truesize, long timeo)
 	return err;
 }
 
-static int qp_msg_post(struct qp_sock *qp, struct msghdr *msg, u32 len)
+/* @sqe and @dest: what qp_msg_control() and qp_msg_dest() made of it */
+static int qp_msg_post(struct qp_sock *qp, struct msghdr *msg, u32 len,
+		       const struct qp_sqe *sqe, void *dest)
 {
 	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
 	size_t size = qp_wr_bytes(struct_size_t(struct qp_wr, sqe.inl, len), qp);
-	struct qp_sqe sqe = {};
 	struct qp_wr *wr;
-	int err;
 
-	err = qp_msg_control(msg, &sqe);
-	if (err)
-		return err;
-	if (!(READ_ONCE(qp->opcodes) & BIT(sqe.opcode)))
+	if (!(READ_ONCE(qp->opcodes) & BIT(sqe->opcode)))
 		return -EOPNOTSUPP;
 	wr = qp->proto->contiguous ? kmalloc(size, gfp | __GFP_RETRY_MAYFAIL) :
 				     kvmalloc(size, gfp);
 	if (!wr)
 		return -ENOMEM;
 	wr->priv = qp_wr_priv(wr, size, qp);
-	wr->sqe = sqe;
-	wr->op = &qp_opinfo[sqe.opcode];
+	wr->sqe = *sqe;
+	wr->op = &qp_opinfo[sqe->opcode];
+	wr->dest = dest;
 	wr->length = len;
 	wr->done = 0;
 	wr->data = wr->sqe.inl;
@@ -121,24 +146,42 @@ static int qp_msg_post(struct qp_sock *qp, struct msghdr *msg, u32 len)
 	return 0;
 }
 
+static int qp_msg_send(struct qp_sock *qp, struct msghdr *msg, size_t len,
+		       const struct qp_sqe *sqe, void *dest)
+{
+	long timeo = sock_sndtimeo(&qp->sk, msg->msg_flags & MSG_DONTWAIT);
+	int err;
+
+	if (len > min_t(size_t, READ_ONCE(qp->sk.sk_sndbuf),
+			READ_ONCE(qp->max_msg)))
+		return -EMSGSIZE;
+	err = qp_msg_reserve(qp, qp_msg_truesize(len), timeo);
+	if (err)
+		return err;
+	err = qp_msg_post(qp, msg, len, sqe, dest);
+	if (err)
+		atomic_sub(qp_msg_truesize(len), &qp->msg_bytes);
+	return err;
+}
+
 int qp_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 {
 	struct qp_sock *qp = qp_sk(sock->sk);
-	long timeo = sock_sndtimeo(&qp->sk, msg->msg_flags & MSG_DONTWAIT);
+	struct qp_sqe sqe = {};
+	void *dest;
 	int err;
 
 	if (msg->msg_flags & MSG_OOB)
 		return -EOPNOTSUPP;
-	if (msg->msg_namelen)
-		return -EISCONN;
-	if (len > min_t(size_t, READ_ONCE(qp->sk.sk_sndbuf), QP_MAX_MSG))
-		return -EMSGSIZE;
-
-	err = qp_msg_reserve(qp, qp_msg_truesize(len), timeo);
+	err = qp_msg_control(msg, &sqe, qp->type == QP_UD);
+	if (err)
+		return err;
+	dest = qp_msg_dest(qp, msg, sqe.ah);
+	err = PTR_ERR_OR_ZERO(dest);
 	if (!err) {
-		err = qp_msg_post(qp, msg, len);
-		if (err)
-			atomic_sub(qp_msg_truesize(len), &qp->msg_bytes);
+		err = qp_msg_send(qp, msg, len, &sqe, dest);
+		if (err && dest)
+			qp->proto->ud_ops->dest_put(qp, dest);
 	}
 	if (err == -EPIPE && !(msg->msg_flags & MSG_NOSIGNAL))
 		send_sig(SIGPIPE, current, 0);

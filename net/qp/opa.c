@@ -7,6 +7,7 @@
 static struct qp_proto opa_proto = {
 	.name		= "opa",
 	.id		= QP_PROTO_OPA,
+	.types		= BIT(QP_UD),
 	.opcodes	= VERBS_OPCODES | VERBS_IMM_OPCODES |
 			  VERBS_ATOMIC_OPCODES,
 };

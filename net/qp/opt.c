@@ -4,6 +4,7 @@
  */
 #include <linux/nospec.h>
 #include <linux/security.h>
+#include <linux/socket.h>
 #include <linux/uaccess.h>
 
 #include "qp_impl.h"
@@ -33,6 +34,8 @@ union qp_optval {
 	struct qp_desc desc;
 	struct qp_info info;
 	struct qp_mem mem;
+	struct qp_ah ah;
+	struct qp_mcast mcast;
 };
 
 static int qp_get_desc(struct qp_sock *qp, void *val)
@@ -88,6 +91,9 @@ static int qp_get_info(struct qp_sock *qp, void *val)
 	info->tx_bytes = atomic64_read(&qp->tx_bytes);
 	info->rx_msgs = atomic64_read(&qp->rx_msgs);
 	info->rx_bytes = atomic64_read(&qp->rx_bytes);
+	info->port_qpn = READ_ONCE(qp->port_qpn);
+	info->port_qkey = READ_ONCE(qp->port_qkey);
+	info->max_msg = READ_ONCE(qp->max_msg);
 	return 0;
 }
 
@@ -132,6 +138,92 @@ static int qp_get_param(struct qp_sock *qp, int opt, u32 *val)
 	return proto->get_param ? proto->get_param(qp, opt, val) : -EOPNOTSUPP;
 }
 
+/* The address that an option points to; it has to be of the right family */
+static int qp_opt_addr(const struct qp_sock *qp, u64 uaddr, u32 len,
+		       struct sockaddr_storage *addr)
+{
+	int err;
+
+	if (qp->type != QP_UD)
+		return -EOPNOTSUPP;
+	err = move_addr_to_kernel(u64_to_user_ptr(uaddr), len, addr);
+	if (err)
+		return err;
+	if (len < sizeof(addr->ss_family))
+		return -EINVAL;
+	if (addr->ss_family != qp->domain)
+		return -EAFNOSUPPORT;
+	return 0;
+}
+
+static int qp_set_ah_create(struct qp_sock *qp, void *val)
+{
+	struct sockaddr_storage addr;
+	struct qp_ah *ah = val;
+	int err;
+
+	err = qp_opt_addr(qp, ah->addr, ah->addrlen, &addr);
+	if (err)
+		return err;
+	if (ah->ah || (ah->qkey && !ah->qpn))
+		return -EINVAL;
+	err = security_socket_connect(qp->sk.sk_socket, (void *)&addr,
+				      ah->addrlen);
+	return err ?: qp->proto->ud_ops->ah_create(qp, ah, &addr);
+}
+
+static void qp_undo_ah_create(struct qp_sock *qp, void *val)
+{
+	struct qp_ah *ah = val;
+
+	qp->proto->ud_ops->ah_destroy(qp, ah->ah);
+}
+
+static int qp_set_ah_destroy(struct qp_sock *qp, void *val)
+{
+	if (qp->type != QP_UD)
+		return -EOPNOTSUPP;
+	return qp->proto->ud_ops->ah_destroy(qp, *(u32 *)val);
+}
+
+static int qp_set_mcast_join(struct qp_sock *qp, void *val)
+{
+	struct sockaddr_storage addr;
+	struct qp_mcast *mcast = val;
+	int err;
+
+	err = qp_opt_addr(qp, mcast->addr, mcast->addrlen, &addr);
+	if (err)
+		return err;
+	if (mcast->ah || mcast->resv ||
+	    mcast->flags & ~(QP_MCAST_SENDONLY | QP_MCAST_LOOP))
+		return -EINVAL;
+	return qp->proto->ud_ops->join(qp, mcast, &addr);
+}
+
+static int qp_set_mcast_leave(struct qp_sock *qp, void *val)
+{
+	struct sockaddr_storage addr;
+	struct qp_mcast *mcast = val;
+	int err;
+
+	err = qp_opt_addr(qp, mcast->addr, mcast->addrlen, &addr);
+	if (err)
+		return err;
+	if (mcast->ah || mcast->resv || mcast->flags)
+		return -EINVAL;
+	return qp->proto->ud_ops->leave(qp, &addr, mcast->addrlen);
+}
+
+static void qp_undo_mcast_join(struct qp_sock *qp, void *val)
+{
+	struct qp_mcast *mcast = val;
+
+	mcast->ah = 0;
+	mcast->flags = 0;
+	qp_set_mcast_leave(qp, mcast);
+}
+
 static const struct qp_optinfo qp_opts[] = {
 	[QP_DESC] = {
 		.min	= sizeof(u32),
@@ -171,6 +263,30 @@ static const struct qp_optinfo qp_opts[] = {
 		.min	= sizeof(u32),
 		.size	= sizeof(u32),
 		.param	= true,
+	},
+	[QP_AH_CREATE] = {
+		.min	= sizeof(struct qp_ah),
+		.size	= sizeof(struct qp_ah),
+		.reply	= true,
+		.set	= qp_set_ah_create,
+		.undo	= qp_undo_ah_create,
+	},
+	[QP_AH_DESTROY] = {
+		.min	= sizeof(u32),
+		.size	= sizeof(u32),
+		.set	= qp_set_ah_destroy,
+	},
+	[QP_MCAST_JOIN] = {
+		.min	= sizeof(struct qp_mcast),
+		.size	= sizeof(struct qp_mcast),
+		.reply	= true,
+		.set	= qp_set_mcast_join,
+		.undo	= qp_undo_mcast_join,
+	},
+	[QP_MCAST_LEAVE] = {
+		.min	= sizeof(struct qp_mcast),
+		.size	= sizeof(struct qp_mcast),
+		.set	= qp_set_mcast_leave,
 	},
 };
 

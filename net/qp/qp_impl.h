@@ -81,14 +81,14 @@ struct qp_cq {
 	wait_queue_head_t wait;
 };
 
-struct qp_cq *qp_cq_create(u32 entries);
+struct qp_cq *qp_cq_create(u32 entries, u32 entry_size);
 struct qp_cq *qp_cq_get(struct qp_cq *cq);
 void qp_cq_put(struct qp_cq *cq);
 bool qp_cq_room(struct qp_cq *cq);
 u32 qp_cq_free(struct qp_cq *cq);
 bool qp_cq_reserve(struct qp_cq *cq);
 void qp_cq_unreserve(struct qp_cq *cq);
-void qp_cq_post(struct qp_cq *cq, const struct qp_cqe *cqe);
+void qp_cq_post(struct qp_cq *cq, const struct qp_cqe *cqe, const void *src);
 u32 qp_cq_ready(const struct qp_cq *cq);
 void qp_cq_wake(struct qp_cq *cq, __poll_t events);
 int qp_cq_wait(struct qp_sock *qp, u32 min, ktime_t *expires);
@@ -104,7 +104,7 @@ int qp_mem_net_init(struct qp_net *qn);
 void qp_mem_net_exit(struct qp_net *qn);
 
 /* Work requests: net/qp/wr.c */
-int qp_sqe_check(const struct qp_sqe *sqe, u32 opcodes, u32 max_sge,
+int qp_sqe_check(const struct qp_sqe *sqe, u32 type, u32 opcodes, u32 max_sge,
 		 u32 max_inline);
 int qp_sqe_length(const struct qp_sqe *sqe, u32 *length);
 int qp_send_allowed(const struct qp_sock *qp);

@@ -91,7 +91,7 @@ static void ring_used(struct kunit *test)
 
 static void cq_never_overflows(struct kunit *test)
 {
-	struct qp_cq *cq = qp_cq_create(4);
+	struct qp_cq *cq = qp_cq_create(4, sizeof(struct qp_cqe));
 	struct qp_cqe cqe = {};
 	u32 round, i, seen = 0;
 
@@ -107,7 +107,7 @@ static void cq_never_overflows(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, qp_cq_reserve(cq));
 		for (i = 0; i < 4; i++) {
 			cqe.user_data = round * 4 + i;
-			qp_cq_post(cq, &cqe);
+			qp_cq_post(cq, &cqe, NULL);
 			KUNIT_EXPECT_EQ(test, qp_cq_ready(cq), i + 1);
 			KUNIT_EXPECT_FALSE(test, qp_cq_reserve(cq));
 		}
@@ -152,6 +152,7 @@ struct sqe_case {
 	const char *name;
 	struct qp_sqe sqe;
 	int want;
+	u32 type;	/* 0: connected */
 };
 
 static const struct sqe_case sqe_cases[] = {
@@ -181,6 +182,12 @@ static const struct sqe_case sqe_cases[] = {
 	{ "remote address of a send", { .opcode = QP_OP_SEND,
 	  .remote_addr = 1 }, -EINVAL },
 	{ "key of a send", { .opcode = QP_OP_SEND, .rkey = 1 }, -EINVAL },
+	{ "destination of a datagram", { .opcode = QP_OP_SEND, .ah = 1 }, 0,
+	  QP_UD },
+	{ "remote address of a datagram", { .opcode = QP_OP_SEND, .ah = 1,
+	  .remote_addr = 1 }, -EINVAL, QP_UD },
+	{ "destination of a local operation", { .opcode = QP_OP_SEND_INV,
+	  .ah = 1 }, -EINVAL },
 	{ "write", { .opcode = QP_OP_WRITE, .rkey = 1, .remote_addr = 1 }, 0 },
 	{ "operand of a read", { .opcode = QP_OP_READ, .compare_add = 1 },
 	  -EINVAL },
@@ -197,7 +204,8 @@ static void sqe_check(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(sqe_cases); i++)
 		KUNIT_EXPECT_EQ_MSG(test,
-				    qp_sqe_check(&sqe_cases[i].sqe, opcodes, 4,
+				    qp_sqe_check(&sqe_cases[i].sqe,
+						 sqe_cases[i].type, opcodes, 4,
 						 64),
 				    sqe_cases[i].want, "%s", sqe_cases[i].name);
 }

@@ -10,6 +10,7 @@
 static struct qp_proto roce_proto = {
 	.name		= "roce",
 	.id		= QP_PROTO_ROCE,
+	.types		= BIT(QP_UD),
 	.opcodes	= VERBS_OPCODES | VERBS_IMM_OPCODES |
 			  VERBS_ATOMIC_OPCODES,
 };

@@ -68,13 +68,20 @@ static int verbs_init(struct qp_sock *qp)
 	spin_lock_init(&v->pending_lock);
 	INIT_LIST_HEAD(&v->listeners);
 	INIT_LIST_HEAD(&v->pending);
+	if (qp->type == QP_UD && verbs_ud_init(v)) {
+		kfree(v);
+		return -ENOMEM;
+	}
 	qp->priv = v;
 	return 0;
 }
 
 static void verbs_destroy(struct qp_sock *qp)
 {
-	kfree(verbs_qp(qp));
+	struct verbs_qp *v = verbs_qp(qp);
+
+	verbs_ud_destroy(v->ud);
+	kfree(v);
 }
 
 /**
@@ -147,9 +154,11 @@ void verbs_gone(struct verbs_qp *v)
 		verbs_detach(v);
 		return;
 	}
-	/* A listener may have others */
-	if (qp_state(v->qp) != QP_STATE_LISTEN)
+	/* A listener may have others, and who was about to begin has not */
+	mutex_lock(&v->teardown);
+	if (qp_state(v->qp) != QP_STATE_LISTEN && v->dev)
 		qp_hangup(v->qp);
+	mutex_unlock(&v->teardown);
 	verbs_detach(v);
 	verbs_send_run(v);
 	verbs_recv_run(v);
@@ -191,6 +200,11 @@ static void verbs_release(struct qp_sock *qp)
 	verbs_cancel_work(v);
 	qp_set_state(qp, QP_STATE_ERROR);
 	verbs_send_end(v);
+	if (v->ud) {
+		verbs_groups_end(v->ud);
+		verbs_ah_end(v->ud);
+		verbs_ud_free(v->ud);
+	}
 	verbs_msg_free(v);
 	verbs_recv_free(v);
 	verbs_emul_put(v->emul, sock_net(&qp->sk));
@@ -219,7 +233,8 @@ static __poll_t verbs_poll(struct qp_sock *qp)
 	case QP_STATE_RTS:
 		break;
 	default:
-		return 0;
+		/* sendmsg() to an address sees to the rest */
+		return v->ud ? EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND : 0;
 	}
 	if (verbs_msg_waits(v))
 		events |= EPOLLIN | EPOLLRDNORM;
@@ -234,7 +249,8 @@ static int verbs_getname(struct qp_sock *qp, struct sockaddr_storage *addr,
 	struct verbs_qp *v = verbs_qp(qp);
 	enum qp_state state = qp_state(qp);
 
-	if (peer && state != QP_STATE_RTS && state != QP_STATE_ERROR)
+	if (peer && ((state != QP_STATE_RTS && state != QP_STATE_ERROR) ||
+		     !v->peer.ss_family))
 		return -ENOTCONN;
 	return verbs_addr_copy(peer ? &v->peer : &v->local, qp->domain, addr);
 }
@@ -244,19 +260,25 @@ static int verbs_set_proto(struct qp_sock *qp, const struct qp_proto *proto)
 {
 	if (qp_state(qp) != QP_STATE_IDLE || verbs_qp(qp)->dev)
 		return -EISCONN;
+	if (!(proto->types & BIT(qp->type)))
+		return -EOPNOTSUPP;
 	WRITE_ONCE(qp->proto, proto);
-	WRITE_ONCE(qp->opcodes, proto->opcodes);
+	WRITE_ONCE(qp->opcodes, qp_proto_opcodes(proto, qp->type));
 	return 0;
 }
 
-/* What the protocols have in common; they say their name, id and opcodes */
+/*
+ * What the protocols have in common; they say their name, id and opcodes, and
+ * that there are datagrams
+ */
 static void verbs_proto_init(struct qp_proto *proto)
 {
 	proto->domains		= BIT_ULL(AF_INET) | BIT_ULL(AF_INET6);
-	proto->types		= BIT(QP_RC);
+	proto->types		|= BIT(QP_RC);
 	proto->wr_priv		= sizeof(struct verbs_wr);
 	proto->contiguous	= true;
 	proto->mem_ops		= &verbs_mem_ops;
+	proto->ud_ops		= &verbs_ud_ops;
 	proto->owner		= THIS_MODULE;
 	proto->init		= verbs_init;
 	proto->destroy		= verbs_destroy;
@@ -281,6 +303,7 @@ static void verbs_proto_init(struct qp_proto *proto)
 static struct qp_proto verbs_any_proto = {
 	.name		= "any",
 	.id		= QP_PROTO_ANY,
+	.types		= BIT(QP_UD),
 	.opcodes	= VERBS_OPCODES | VERBS_IMM_OPCODES | VERBS_ATOMIC_OPCODES,
 };
 

@@ -10,11 +10,15 @@
  *	struct verbs_dom	a memory table on it	verbs_mem.c
  *	struct verbs_mr		a registration		verbs_mem.c
  *	struct verbs_qp		a queue pair		verbs.c
+ *	struct verbs_ud		one for datagrams	verbs_ud.c
+ *	struct verbs_ah		where datagrams go	verbs_ah.c
+ *	struct verbs_group	a multicast group	verbs_mcast.c
  *
  * Locks, outermost first:
  *
  *	socket lock		connecting, binding; may sleep
  *	verbs_qp.attempt	one attempt to connect at a time; may sleep
+ *	verbs_ud.groups_lock	joining and leaving groups; may sleep
  *	verbs_emul_making	emul.c: making and removing; may sleep
  *	verbs_qp.teardown	one at a time lets go of the device; may sleep
  *	rdma_cm's handler lock	taken by rdma_destroy_id(), held in handlers
@@ -23,6 +27,7 @@
  *	verbs_emul_lock		emul.c: who needs which; may sleep
  *	verbs_qp.recv_lock	receives				(softirq)
  *	verbs_qp.send_lock	sends					(softirq)
+ *	verbs_ud.lock		address handles				(softirq)
  *
  * Handlers of rdma_cm never wait: what takes long is done by verbs_qp.work.
  */
@@ -41,6 +46,9 @@
 /* Messages of sendmsg() and receives for recvmsg() that a device is given */
 #define VERBS_SEND_MSGS		16
 #define VERBS_RECV_MSGS		4
+
+/* The same for datagrams, which are short and do not wait */
+#define VERBS_RECV_DGRAMS	64
 
 /* READs and atomics under way in each direction (IBA v1 9.4.1) */
 #define VERBS_RD_ATOMIC		16
@@ -214,6 +222,7 @@ struct verbs_wr {
 		struct ib_send_wr send;
 		struct ib_rdma_wr rdma;
 		struct ib_atomic_wr atomic;
+		struct ib_ud_wr ud;
 	} ib;
 };
 
@@ -230,6 +239,7 @@ static inline struct verbs_wr *verbs_wr(const struct qp_wr *wr)
  * @user_data: of the user's entry
  * @status: what it fails with, if it fails; 0: as the device says
  * @lost: the device did not take it
+ * @own: it is nobody's: the message was one's own, the receive waits again
  * @inv_done: the registration that the peer invalidated has ended
  * @done: what the device said
  */
@@ -240,8 +250,17 @@ struct verbs_recv {
 	u64 user_data;
 	u16 status;
 	bool lost;
+	bool own;
 	bool inv_done;
 	struct qp_cqe done;
+};
+
+/* The address of who sent a datagram, &qp_ud_cqe.src; family 0 if unknown */
+union verbs_src {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	u8 bytes[sizeof_field(struct qp_ud_cqe, src)];
 };
 
 /**
@@ -251,6 +270,8 @@ struct verbs_recv {
  * @size: bytes that it takes
  * @has_imm: with immediate data
  * @imm_data: the immediate data
+ * @src_qpn: who sent a datagram
+ * @src: and from which address
  * @dma: where the device sees it
  * @data: the buffer
  */
@@ -260,8 +281,93 @@ struct verbs_msg {
 	u32 size;
 	bool has_imm;
 	u32 imm_data;
+	u32 src_qpn;
+	union verbs_src src;
 	u64 dma;
 	void *data;
+};
+
+/**
+ * struct verbs_grhs - a page that headers of datagrams are received into
+ * @mem: the page
+ * @dma: where the device sees it, if @mapped
+ * @mapped: it does
+ */
+struct verbs_grhs {
+	void *mem;
+	u64 dma;
+	bool mapped;
+};
+
+/**
+ * struct verbs_ah - where datagrams go
+ * @ref: one of the table that it is in, one of each message on its way
+ * @rcu: frees it
+ * @node: in &verbs_ud.ahs; empty once the device is gone
+ * @ud: whose it is
+ * @ib: the device's; NULL once the device is gone. Under &verbs_ud.lock, and
+ *	it stays while messages can be posted
+ * @qpn: the peer's number on its port
+ * @qkey: the peer's Q_Key
+ * @name_node: in &verbs_ud.names
+ * @name: what the peer is called there
+ * @expires: when the name is looked up again, jiffies
+ */
+struct verbs_ah {
+	refcount_t ref;
+	struct rcu_head rcu;
+	struct list_head node;
+	struct verbs_ud *ud;
+	struct ib_ah *ib;
+	u32 qpn;
+	u32 qkey;
+	struct list_head name_node;
+	union verbs_src name;
+	unsigned long expires;
+};
+
+/**
+ * struct verbs_ud - what a queue pair for datagrams has besides
+ * @v: the rest
+ * @gid: address of the port
+ * @ifindex: its netdevice
+ * @ip: the sender's address is in the packets, as with RoCE
+ * @handles: &struct verbs_ah by number
+ * @lock: protects @ahs, @names, @nr_names and @peer
+ * @ahs: &verbs_ah.node of all that the device knows
+ * @names: &verbs_ah.name_node of those that sendmsg() found, last used first
+ * @nr_names: how many
+ * @peer: what was connected to, or NULL
+ * @groups_lock: one joins or leaves at a time
+ * @groups: &verbs_group.node; changed under @groups_lock, &verbs_qp.teardown and
+ *	&verbs_qp.recv_lock, so that any of them keeps it still
+ * @nr_groups: how many
+ * @max_sge: entries of a list in @lists
+ * @lists: of each receive, what the device is given: room for the header, then
+ *	the user's list
+ * @lens: of each receive, the entries of its list
+ * @grhs: where the headers are
+ * @nr_grhs: pages
+ */
+struct verbs_ud {
+	struct verbs_qp *v;
+	union ib_gid gid;
+	int ifindex;
+	bool ip;
+	struct xarray handles;
+	spinlock_t lock;	/* ahs, names, nr_names, peer */
+	struct list_head ahs;
+	struct list_head names;
+	u32 nr_names;
+	struct verbs_ah *peer;
+	struct mutex groups_lock;	/* groups, nr_groups */
+	struct list_head groups;
+	u32 nr_groups;
+	u32 max_sge;
+	struct ib_sge *lists;
+	u8 *lens;
+	struct verbs_grhs *grhs;
+	u32 nr_grhs;
 };
 
 /* What &verbs_qp.work has to do */
@@ -301,6 +407,7 @@ struct verbs_params {
 /**
  * struct verbs_qp - the engine's part of a queue pair, &qp_sock.priv
  * @qp: the queue pair
+ * @ud: what it has besides if it is one for datagrams, else NULL
  * @work: does what handlers and softirqs may not
  * @todo: what @work has to do, VERBS_TODO_*
  * @attempt: one begins or ends an attempt to connect at a time
@@ -346,6 +453,7 @@ struct verbs_params {
  * @msgs: messages for recvmsg(), in order
  * @free_msgs: empty buffers
  * @nr_msgs: buffers, wherever they are
+ * @max_msgs: how many at most
  * @msg_posted: buffers that the device has
  * @msg_readers: callers of recvmsg() that wait
  *
@@ -357,6 +465,7 @@ struct verbs_params {
  */
 struct verbs_qp {
 	struct qp_sock *qp;
+	struct verbs_ud *ud;
 	struct work_struct work;
 	unsigned long todo;
 	struct mutex attempt;	/* beginning and ending to connect */
@@ -402,6 +511,7 @@ struct verbs_qp {
 	struct list_head msgs;
 	struct list_head free_msgs;
 	u32 nr_msgs;
+	u32 max_msgs;
 	u32 msg_posted;
 	u32 msg_readers;
 
@@ -459,8 +569,57 @@ void verbs_end_qp(struct ib_qp *ibqp, struct rdma_cm_id *id);
 void verbs_detach(struct verbs_qp *v);
 void verbs_set_phase(struct verbs_qp *v, enum verbs_phase phase);
 
+/* verbs_ud.c: datagrams */
+extern const struct qp_ud_ops verbs_ud_ops;
+
+int verbs_ud_init(struct verbs_qp *v);
+void verbs_ud_destroy(struct verbs_ud *ud);
+int verbs_ud_start(struct verbs_qp *v, const struct sockaddr_storage *dst);
+int verbs_ud_alloc(struct verbs_qp *v);
+void verbs_ud_free(struct verbs_ud *ud);
+void verbs_ud_drain(struct verbs_qp *v);
+void verbs_ud_detach(struct verbs_qp *v);
+u32 verbs_ud_list(struct verbs_ud *ud, u32 slot, const struct ib_sge *sge,
+		  u32 num_sge, struct ib_sge **list);
+void verbs_ud_move(struct verbs_ud *ud, u32 from, u32 to);
+bool verbs_ud_own(struct verbs_ud *ud, u32 slot, const struct ib_wc *wc);
+void verbs_ud_arrived(struct verbs_ud *ud, u32 slot);
+void verbs_ud_src(const struct verbs_ud *ud, u32 slot, union verbs_src *src);
+
+/* verbs_ah.c: where datagrams go */
+struct verbs_ah *verbs_ah_make(struct verbs_ud *ud, struct rdma_ah_attr *attr,
+			       u32 qpn, u32 qkey);
+void verbs_ah_put(struct verbs_ah *ah);
+int verbs_ah_number(struct verbs_ud *ud, struct verbs_ah *ah, u32 *number);
+void verbs_ah_detach(struct verbs_ud *ud);
+void verbs_ah_end(struct verbs_ud *ud);
+void *verbs_dest(struct qp_sock *qp, u32 handle, struct sockaddr_storage *name,
+		 int len);
+void verbs_dest_put(struct qp_sock *qp, void *dest);
+int verbs_ah_create(struct qp_sock *qp, struct qp_ah *qah,
+		    struct sockaddr_storage *addr);
+int verbs_ah_destroy(struct qp_sock *qp, u32 handle);
+int verbs_ud_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len);
+
+/* verbs_mcast.c: multicast */
+bool verbs_group_loop(const struct verbs_ud *ud, const union ib_gid *gid);
+bool verbs_addr_multicast(const struct sockaddr_storage *addr);
+struct verbs_ah *verbs_group_dest(struct verbs_ud *ud,
+				  const struct sockaddr_storage *addr);
+int verbs_join(struct qp_sock *qp, struct qp_mcast *mcast,
+	       struct sockaddr_storage *addr);
+int verbs_leave(struct qp_sock *qp, struct sockaddr_storage *addr, int len);
+void verbs_groups_detach(struct verbs_ud *ud);
+void verbs_groups_end(struct verbs_ud *ud);
+
 /* verbs_conn.c: connections */
 int verbs_bind(struct qp_sock *qp, struct sockaddr_storage *addr, int len);
+int verbs_bind_id(struct verbs_qp *v, struct rdma_cm_id *id,
+		  const struct verbs_transport *t,
+		  struct sockaddr_storage *addr, struct verbs_emul **emul);
+int verbs_bind_once(struct rdma_cm_id *id, const struct verbs_transport *t,
+		    struct sockaddr_storage *addr);
+int verbs_event_err(const struct rdma_cm_event *event);
 int verbs_listen(struct qp_sock *qp, u32 backlog);
 int verbs_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
 		  int flags);
@@ -488,6 +647,8 @@ int verbs_addr_check(const struct sockaddr_storage *addr, int len);
 int verbs_addr_copy(const struct sockaddr_storage *from, int family,
 		    struct sockaddr_storage *to);
 bool verbs_addr_any(const struct sockaddr_storage *addr);
+void verbs_addr_set_port(struct sockaddr_storage *addr, __be16 port);
+__be16 verbs_addr_port(const struct sockaddr_storage *addr);
 int verbs_addr_ifindex(struct net *net, const struct sockaddr_storage *addr);
 
 /* verbs_send.c, verbs_recv.c, verbs_msg.c */
@@ -502,11 +663,12 @@ void verbs_recv_run(struct verbs_qp *v);
 void verbs_recv_invalidate(struct verbs_qp *v);
 void verbs_recv_undo(struct verbs_qp *v);
 void verbs_recv_free(struct verbs_qp *v);
+u32 verbs_msg_max(const struct verbs_qp *v);
 int verbs_msg_alloc(struct verbs_qp *v);
 void verbs_msg_free(struct verbs_qp *v);
 struct verbs_msg *verbs_msg_next(struct verbs_qp *v);
 void verbs_msg_end(struct verbs_qp *v, struct verbs_msg *msg,
-		   const struct qp_cqe *cqe);
+		   const struct qp_cqe *cqe, const union verbs_src *src);
 bool verbs_msg_waits(const struct verbs_qp *v);
 int verbs_recvmsg(struct qp_sock *qp, struct msghdr *msg, size_t len, int flags);
 

@@ -46,6 +46,20 @@ bool verbs_addr_any(const struct sockaddr_storage *addr)
 	return in->sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
+/* sockaddr_in and sockaddr_in6 have the port at the same place */
+static_assert(offsetof(struct sockaddr_in, sin_port) ==
+	      offsetof(struct sockaddr_in6, sin6_port));
+
+void verbs_addr_set_port(struct sockaddr_storage *addr, __be16 port)
+{
+	((struct sockaddr_in *)addr)->sin_port = port;
+}
+
+__be16 verbs_addr_port(const struct sockaddr_storage *addr)
+{
+	return ((const struct sockaddr_in *)addr)->sin_port;
+}
+
 /*
  * Have the peer looked for. That goes on while the device is prepared, so that it
  * is known by the time that rdma_cm asks for it.

@@ -80,9 +80,8 @@ static int verbs_port_err(int err)
 	return err == -EADDRNOTAVAIL ? -EADDRINUSE : err;
 }
 
-static int verbs_bind_once(struct rdma_cm_id *id,
-			   const struct verbs_transport *t,
-			   struct sockaddr_storage *addr)
+int verbs_bind_once(struct rdma_cm_id *id, const struct verbs_transport *t,
+		    struct sockaddr_storage *addr)
 {
 	int err = rdma_restrict_node_type(id, t->node_type);
 
@@ -96,9 +95,9 @@ static int verbs_bind_once(struct rdma_cm_id *id,
  * until it knows its addresses. One that was made on demand is held before it is
  * bound, so that it is not removed under it.
  */
-static int verbs_bind_id(struct verbs_qp *v, struct rdma_cm_id *id,
-			 const struct verbs_transport *t,
-			 struct sockaddr_storage *addr, struct verbs_emul **emul)
+int verbs_bind_id(struct verbs_qp *v, struct rdma_cm_id *id,
+		  const struct verbs_transport *t,
+		  struct sockaddr_storage *addr, struct verbs_emul **emul)
 {
 	struct net *net = sock_net(&v->qp->sk);
 	int tries, ifindex, err;
@@ -201,7 +200,7 @@ void verbs_conn_timeout(struct timer_list *timer)
 }
 
 /* What rdma_cm reports, as connect(2) does */
-static int verbs_event_err(const struct rdma_cm_event *event)
+int verbs_event_err(const struct rdma_cm_event *event)
 {
 	switch (event->event) {
 	case RDMA_CM_EVENT_ADDR_ERROR:
@@ -354,7 +353,7 @@ static void verbs_untry(struct verbs_qp *v)
 	v->emul = NULL;
 	if (v->any) {
 		WRITE_ONCE(qp->proto, v->any);
-		WRITE_ONCE(qp->opcodes, v->any->opcodes);
+		WRITE_ONCE(qp->opcodes, qp_proto_opcodes(v->any, qp->type));
 	}
 }
 
@@ -482,6 +481,8 @@ int verbs_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
 	struct verbs_qp *v = verbs_qp(qp);
 	int err;
 
+	if (v->ud)
+		return verbs_ud_connect(qp, addr, len);
 	switch (qp_state(qp)) {
 	case QP_STATE_RTS:
 		/* The call that was interrupted succeeds as it is restarted */
@@ -720,6 +721,9 @@ int verbs_bind(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 	    !verbs_addr_ifindex(sock_net(&qp->sk), addr))
 		return -EADDRNOTAVAIL;
 	verbs_addr_copy(addr, qp->domain, &v->local);
+	/* Datagrams may come to it from now on */
+	if (v->ud && !verbs_addr_any(addr))
+		return verbs_ud_start(v, NULL);
 	return 0;
 }
 
@@ -734,6 +738,8 @@ int verbs_listen(struct qp_sock *qp, u32 backlog)
 	struct verbs_qp *v = verbs_qp(qp);
 	int err;
 
+	if (v->ud)
+		return -EOPNOTSUPP;
 	v->backlog = backlog;
 	qp_set_state(qp, QP_STATE_LISTEN);
 	err = verbs_listen_on(v, t, &v->local);

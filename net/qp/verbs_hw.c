@@ -37,10 +37,10 @@ void verbs_set_phase(struct verbs_qp *v, enum verbs_phase phase)
  * What can be posted. Most devices let the peer invalidate only fast
  * registrations; the emulations are known to do it with any memory.
  */
-static u32 verbs_opcodes(const struct verbs_transport *t,
+static u32 verbs_opcodes(const struct verbs_transport *t, u32 type,
 			 const struct ib_device *ibdev)
 {
-	u32 opcodes = t->proto->opcodes;
+	u32 opcodes = qp_proto_opcodes(t->proto, type);
 
 	if (ibdev->ops.driver_id != t->driver_id)
 		opcodes &= ~BIT(QP_OP_SEND_INV);
@@ -59,11 +59,12 @@ static int verbs_choose(struct verbs_qp *v, const struct rdma_cm_id *id)
 		return -EPROTONOSUPPORT;
 	if (qp->proto->id != QP_PROTO_ANY && qp->proto->id != t->proto->id)
 		return -EPROTONOSUPPORT;
+	/* Headers of datagrams have an entry of their own */
 	if (qp->max_sge > attrs->max_send_sge ||
-	    qp->max_sge > attrs->max_recv_sge)
+	    qp->max_sge + !!v->ud > attrs->max_recv_sge)
 		return -EOPNOTSUPP;
 	WRITE_ONCE(qp->proto, t->proto);
-	WRITE_ONCE(qp->opcodes, verbs_opcodes(t, id->device));
+	WRITE_ONCE(qp->opcodes, verbs_opcodes(t, qp->type, id->device));
 	WRITE_ONCE(qp->max_sge_rd,
 		   min_not_zero(qp->max_sge, (u32)attrs->max_sge_rd));
 	return 0;
@@ -152,18 +153,20 @@ int verbs_make_qp(struct verbs_qp *v, struct rdma_cm_id *id)
 		.event_handler	= verbs_qp_event,
 		.qp_context	= v,
 		.sq_sig_type	= IB_SIGNAL_REQ_WR,
-		.qp_type	= IB_QPT_RC,
+		.qp_type	= v->ud ? IB_QPT_UD : IB_QPT_RC,
 	};
 	int err;
 
 	err = verbs_recv_alloc(v);
+	if (!err && v->ud)
+		err = verbs_ud_alloc(v);
 	if (err)
 		return err;
 	attr.cap.max_send_wr = verbs_send_wrs(v);
 	attr.cap.max_recv_wr = min_t(u32, v->nr_recvs + 1,
 				     ibdev->attrs.max_qp_wr);
 	attr.cap.max_send_sge = v->qp->max_sge;
-	attr.cap.max_recv_sge = v->qp->max_sge;
+	attr.cap.max_recv_sge = v->qp->max_sge + !!v->ud;
 	v->nr_cqe = attr.cap.max_send_wr + attr.cap.max_recv_wr;
 	v->cq = ib_cq_pool_get(ibdev, v->nr_cqe, -1, IB_POLL_SOFTIRQ);
 	if (IS_ERR(v->cq)) {
@@ -178,6 +181,7 @@ int verbs_make_qp(struct verbs_qp *v, struct rdma_cm_id *id)
 	if (err)
 		return err;
 	v->ibqp = id->qp;
+	WRITE_ONCE(v->qp->port_qpn, id->qp->qp_num);
 	v->max_inline = attr.cap.max_inline_data;
 	err = verbs_msg_alloc(v);
 	if (err)
@@ -198,14 +202,19 @@ int verbs_make_qp(struct verbs_qp *v, struct rdma_cm_id *id)
  * Between rdma_connect() and rdma_disconnect() iw_cm has no lock: a handler that
  * connects is waited for, and the phase tells others not to begin.
  *
+ * Datagrams have no peer, and nothing but the flush is to be done.
+ *
  * Context: process, may sleep. The phase is not VERBS_SETUP.
  */
 void verbs_end_qp(struct ib_qp *ibqp, struct rdma_cm_id *id)
 {
 	struct ib_qp_attr attr = { .qp_state = IB_QPS_ERR };
 
-	if (ibqp->device->ops.driver_id == RDMA_DRIVER_SIW)
+	if (ibqp->device->ops.driver_id == RDMA_DRIVER_SIW ||
+	    ibqp->qp_type == IB_QPT_UD)
 		ib_modify_qp(ibqp, &attr, IB_QP_STATE);
+	if (ibqp->qp_type == IB_QPT_UD)
+		return;
 	rdma_lock_handler(id);
 	rdma_unlock_handler(id);
 	rdma_disconnect(id);
@@ -231,11 +240,19 @@ void verbs_detach(struct verbs_qp *v)
 	v->id = NULL;
 	if (v->ibqp) {
 		verbs_end_qp(v->ibqp, id);
-		ib_drain_qp(v->ibqp);
+		if (v->ud)
+			verbs_ud_drain(v);
+		else
+			ib_drain_qp(v->ibqp);
 		verbs_send_drained(v);
 		verbs_set_phase(v, VERBS_DOWN);
 		if (qp_state(v->qp) == QP_STATE_CONNECTING)
 			verbs_recv_undo(v);
+	}
+	if (v->ud)
+		verbs_ud_detach(v);
+	if (v->ibqp) {
+		WRITE_ONCE(v->qp->port_qpn, 0);
 		rdma_destroy_qp(id);
 		v->ibqp = NULL;
 	}

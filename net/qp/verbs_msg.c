@@ -20,13 +20,31 @@ static bool verbs_msg_always(const struct verbs_qp *v)
 	return !v->qp->rq.ring.entries;
 }
 
+/**
+ * verbs_msg_max() - buffers that there are at most
+ * @v: whose
+ *
+ * Datagrams that find none are lost, so there are as many as SO_RCVBUF has room
+ * for.
+ *
+ * Return: their number.
+ */
+u32 verbs_msg_max(const struct verbs_qp *v)
+{
+	if (!v->ud || !verbs_msg_always(v))
+		return VERBS_RECV_MSGS;
+	return clamp_t(u32, READ_ONCE(v->qp->sk.sk_rcvbuf) / v->qp->max_msg,
+		       VERBS_RECV_MSGS, VERBS_RECV_DGRAMS);
+}
+
 static int verbs_msg_new(struct verbs_qp *v)
 {
 	struct verbs_msg *msg = kzalloc_obj(*msg, GFP_KERNEL_ACCOUNT);
 
 	if (!msg)
 		return -ENOMEM;
-	msg->size = READ_ONCE(v->qp->sk.sk_rcvbuf) / VERBS_RECV_MSGS;
+	msg->size = v->ud ? v->qp->max_msg :
+			    READ_ONCE(v->qp->sk.sk_rcvbuf) / VERBS_RECV_MSGS;
 	msg->data = kmalloc(msg->size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
 				       __GFP_RETRY_MAYFAIL);
 	if (!msg->data) {
@@ -51,7 +69,7 @@ int verbs_msg_alloc(struct verbs_qp *v)
 {
 	int err = 0;
 
-	while (verbs_msg_always(v) && v->nr_msgs < VERBS_RECV_MSGS && !err)
+	while (verbs_msg_always(v) && v->nr_msgs < v->max_msgs && !err)
 		err = verbs_msg_new(v);
 	return err;
 }
@@ -99,9 +117,10 @@ struct verbs_msg *verbs_msg_next(struct verbs_qp *v)
  * @v: whose; recv_lock is held
  * @msg: from verbs_msg_next()
  * @cqe: what was received
+ * @src: who sent it, NULL if it is no datagram
  */
 void verbs_msg_end(struct verbs_qp *v, struct verbs_msg *msg,
-		   const struct qp_cqe *cqe)
+		   const struct qp_cqe *cqe, const union verbs_src *src)
 {
 	ib_dma_unmap_single(v->dev->ibdev, msg->dma, msg->size,
 			    DMA_FROM_DEVICE);
@@ -114,6 +133,9 @@ void verbs_msg_end(struct verbs_qp *v, struct verbs_msg *msg,
 	msg->length = cqe->opcode == QP_OP_RECV ? cqe->byte_len : 0;
 	msg->has_imm = cqe->flags & QP_CQE_IMM;
 	msg->imm_data = cqe->imm_data;
+	msg->src_qpn = cqe->src_qpn;
+	if (src)
+		msg->src = *src;
 	atomic64_inc(&v->qp->rx_msgs);
 	atomic64_add(msg->length, &v->qp->rx_bytes);
 	list_add_tail(&msg->node, &v->msgs);
@@ -147,6 +169,19 @@ static void verbs_msg_put(struct verbs_qp *v, struct verbs_msg *msg, bool unread
 	verbs_recv_run(v);
 }
 
+/* Tell who sent a datagram */
+static void verbs_msg_src(const struct verbs_msg *m, struct msghdr *msg)
+{
+	u32 qpn = m->src_qpn;
+
+	put_cmsg(msg, SOL_QP, QP_CMSG_SRC_QPN, sizeof(qpn), &qpn);
+	if (!msg->msg_name || !m->src.sa.sa_family)
+		return;
+	msg->msg_namelen = m->src.sa.sa_family == AF_INET6 ?
+			   sizeof(m->src.in6) : sizeof(m->src.in);
+	memcpy(msg->msg_name, &m->src, msg->msg_namelen);
+}
+
 static int verbs_msg_copy(const struct verbs_msg *m, struct msghdr *msg,
 			  size_t len, int flags)
 {
@@ -157,6 +192,8 @@ static int verbs_msg_copy(const struct verbs_msg *m, struct msghdr *msg,
 		return -EFAULT;
 	if (m->has_imm)
 		put_cmsg(msg, SOL_QP, QP_CMSG_IMM, sizeof(imm), &imm);
+	if (m->src_qpn)
+		verbs_msg_src(m, msg);
 	msg->msg_flags |= MSG_EOR;
 	if (n < m->length)
 		msg->msg_flags |= MSG_TRUNC;
@@ -171,7 +208,7 @@ static int verbs_msg_reader(struct verbs_qp *v, int change)
 	spin_lock_bh(&v->recv_lock);
 	v->msg_readers += change;
 	spin_unlock_bh(&v->recv_lock);
-	if (change > 0 && !verbs_msg_always(v) && v->nr_msgs < VERBS_RECV_MSGS &&
+	if (change > 0 && !verbs_msg_always(v) && v->nr_msgs < v->max_msgs &&
 	    list_empty_careful(&v->free_msgs))
 		err = verbs_msg_new(v);
 	verbs_recv_run(v);

@@ -58,8 +58,8 @@ int verbs_recv_alloc(struct verbs_qp *v)
 
 	if (v->recvs)
 		return 0;	/* of an attempt to connect that failed */
-	v->nr_recvs = roundup_pow_of_two(v->qp->rq.ring.entries +
-					 VERBS_RECV_MSGS);
+	v->max_msgs = verbs_msg_max(v);
+	v->nr_recvs = roundup_pow_of_two(v->qp->rq.ring.entries + v->max_msgs);
 	v->recvs = kvcalloc(v->nr_recvs, sizeof(*v->recvs), GFP_KERNEL_ACCOUNT);
 	if (!v->recvs)
 		return -ENOMEM;
@@ -89,6 +89,10 @@ static bool verbs_recv_post(struct verbs_qp *v, struct ib_sge *sge, u32 num_sge)
 		.num_sge	= num_sge,
 	};
 
+	if (v->ud)
+		wr.num_sge = verbs_ud_list(v->ud, r - v->recvs, sge, num_sge,
+					   &wr.sg_list);
+	r->own = false;
 	r->lost = ib_post_recv(v->ibqp, &wr, NULL);
 	if (!r->lost)
 		return true;
@@ -156,6 +160,8 @@ static bool verbs_recv_pull_one(struct verbs_qp *v)
 static void verbs_recv_pull(struct verbs_qp *v)
 {
 	u32 entries = v->qp->rq.ring.entries;
+	/* What finds no receive waits, or is lost: then none is kept back */
+	u32 few = v->ud ? entries - 1 : entries / 2;
 	bool wakeup;
 
 	if (!entries)
@@ -163,7 +169,7 @@ static void verbs_recv_pull(struct verbs_qp *v)
 	do {
 		while (verbs_recv_pull_one(v))
 			;
-		wakeup = v->recv_posted - v->recv_done <= entries / 2;
+		wakeup = v->recv_posted - v->recv_done <= few;
 		if (wakeup == v->recv_wakeup)
 			return;
 		v->recv_wakeup = wakeup;
@@ -199,10 +205,19 @@ static void verbs_recv_msgs(struct verbs_qp *v)
 /* Tell of receives that are complete, as far as there is room. recv_lock. */
 static void verbs_recv_tell(struct verbs_qp *v)
 {
+	union verbs_src datagram, *src;
 	struct verbs_recv *r;
 
 	for (; v->recv_told != v->recv_done; v->recv_told++) {
 		r = verbs_slot(v, v->recv_told);
+		if (r->own)
+			continue;
+		if (r->done.flags & QP_CQE_SRC) {
+			src = &datagram;
+			verbs_ud_src(v->ud, r - v->recvs, &datagram);
+		} else {
+			src = NULL;
+		}
 		if (r->done.flags & QP_CQE_INV && !r->inv_done) {
 			if (!v->recv_inv)
 				verbs_todo(v, VERBS_TODO_INVALIDATE);
@@ -210,8 +225,8 @@ static void verbs_recv_tell(struct verbs_qp *v)
 			return;
 		}
 		if (r->msg)
-			verbs_msg_end(v, r->msg, &r->done);
-		else if (!qp_recv_report(v->qp, &r->done))
+			verbs_msg_end(v, r->msg, &r->done, src);
+		else if (!qp_recv_report(v->qp, &r->done, src))
 			return;
 	}
 }
@@ -289,15 +304,55 @@ static void verbs_recv_result(struct verbs_recv *r, const struct ib_wc *wc)
 		return;
 	}
 	cqe->byte_len = wc->byte_len;
+	if (r->v->ud) {
+		cqe->byte_len -= min_t(u32, wc->byte_len, IB_GRH_BYTES);
+		cqe->flags = QP_CQE_SRC;
+		cqe->src_qpn = wc->src_qp;
+	}
 	if (wc->opcode == IB_WC_RECV_RDMA_WITH_IMM)
 		cqe->opcode = QP_OP_RECV_WRITE_IMM;
 	if (wc->wc_flags & IB_WC_WITH_IMM) {
-		cqe->flags = QP_CQE_IMM;
+		cqe->flags |= QP_CQE_IMM;
 		cqe->imm_data = (__force u32)wc->ex.imm_data;
 	} else if (wc->wc_flags & IB_WC_WITH_INVALIDATE) {
 		cqe->flags = QP_CQE_INV;
 		cqe->inv_rkey = wc->ex.invalidate_rkey;
 	}
+}
+
+/*
+ * The message is one's own, and not wanted: have the receive wait once more,
+ * behind the others. False if there is no place for it, as user space does not
+ * consume its completions. Under recv_lock.
+ */
+static bool verbs_recv_again(struct verbs_qp *v, struct verbs_recv *r)
+{
+	struct verbs_recv *next = verbs_slot(v, v->recv_posted);
+	u32 from = r - v->recvs, to = next - v->recvs;
+
+	r->own = true;
+	verbs_recv_tell(v);
+	if (v->recv_posted - v->recv_told >= v->nr_recvs) {
+		r->own = false;
+		return false;
+	}
+	next->msg = r->msg;
+	next->user_data = r->user_data;
+	next->status = r->status;
+	next->inv_done = false;
+	verbs_ud_move(v->ud, from, to);
+	verbs_recv_post(v, NULL, 0);
+	return true;
+}
+
+static void verbs_recv_datagram(struct verbs_qp *v, struct verbs_recv *r,
+				const struct ib_wc *wc)
+{
+	u32 slot = r - v->recvs;
+
+	verbs_ud_arrived(v->ud, slot);
+	if (v->phase == VERBS_UP && verbs_ud_own(v->ud, slot, wc))
+		verbs_recv_again(v, r);
 }
 
 /* A receive is complete. Softirq. Receives complete in the order of posting. */
@@ -309,6 +364,8 @@ static void verbs_recv_cqe(struct ib_cq *cq, struct ib_wc *wc)
 	spin_lock_bh(&v->recv_lock);
 	verbs_recv_result(r, wc);
 	v->recv_done++;
+	if (v->ud && !wc->status)
+		verbs_recv_datagram(v, r, wc);
 	verbs_recv_skip(v);
 	/* It is over before somebody is told; a flush may be the first sign */
 	if (wc->status)

@@ -129,6 +129,7 @@ static u16 verbs_prepare_data(struct verbs_qp *v, struct verbs_wr *w)
 static u16 verbs_prepare(struct verbs_qp *v, struct verbs_wr *w)
 {
 	const struct qp_sqe *sqe = &w->qp_wr->sqe;
+	const struct verbs_ah *ah = w->qp_wr->dest;
 	struct ib_send_wr *send = &w->ib.send;
 	const u32 flags = w->qp_wr->op->flags;
 
@@ -159,6 +160,12 @@ static u16 verbs_prepare(struct verbs_qp *v, struct verbs_wr *w)
 	} else if (flags & QP_OPF_REMOTE) {
 		w->ib.rdma.remote_addr = sqe->remote_addr;
 		w->ib.rdma.rkey = sqe->rkey;
+	} else if (v->ud) {
+		w->ib.ud.ah = ah->ib;
+		w->ib.ud.remote_qpn = ah->qpn;
+		w->ib.ud.remote_qkey = ah->qkey;
+		/* There is nothing to wait for */
+		send->send_flags &= ~IB_SEND_FENCE;
 	}
 	return verbs_prepare_data(v, w);
 }
@@ -177,6 +184,8 @@ static void verbs_complete(struct verbs_qp *v, struct verbs_wr *w, u16 status)
 		ib_dma_unmap_single(v->dev->ibdev, w->data.addr, w->data.length,
 				    DMA_TO_DEVICE);
 	kfree(w->bounce);
+	if (w->qp_wr->dest)
+		verbs_ah_put(w->qp_wr->dest);
 	list_del(&w->qp_wr->node);
 	qp_send_done(v->qp, w->qp_wr, status);
 }
@@ -198,20 +207,22 @@ static void verbs_flush_waiting(struct verbs_qp *v)
 /*
  * The first request that waits is not one for the device: it fails with
  * @status, or it is a LOCAL_INV if that is 0. Its turn is when everything before
- * it is done.
+ * it is done. A datagram fails for itself: true if the next one may be looked at.
  */
-static void verbs_not_for_device(struct verbs_qp *v, struct verbs_wr *w,
+static bool verbs_not_for_device(struct verbs_qp *v, struct verbs_wr *w,
 				 u16 status)
 {
 	if (!list_empty(&v->posted) || v->invalidating)
-		return;
+		return false;
 	if (status) {
 		verbs_complete(v, w, status);
-		verbs_fail(v);
-		return;
+		if (!v->ud)
+			verbs_fail(v);
+		return v->ud;
 	}
 	v->invalidating = true;
 	verbs_todo(v, VERBS_TODO_INVALIDATE);
+	return false;
 }
 
 /*
@@ -254,7 +265,7 @@ static bool verbs_post_batch(struct verbs_qp *v)
 			status = verbs_prepare(v, w);
 		if (status || w->qp_wr->op->flags & QP_OPF_LOCAL) {
 			if (!n)
-				verbs_not_for_device(v, w, status);
+				return verbs_not_for_device(v, w, status);
 			break;
 		}
 		if (n % VERBS_SIGNAL_EVERY == VERBS_SIGNAL_EVERY - 1)

@@ -65,13 +65,14 @@ const struct qp_opinfo qp_opinfo[QP_OP_LAST] = {
 /**
  * qp_sqe_check() - check the fixed part of a send queue entry
  * @sqe: kernel copy
- * @opcodes: what the protocol can do, bits 1 << enum qp_opcode
+ * @type: of the queue pair, enum qp_type
+ * @opcodes: what it can do, bits 1 << enum qp_opcode
  * @max_sge: entries that its list may have
  * @max_inline: bytes of inline data that it may have
  *
  * Return: 0, -EOPNOTSUPP for an opcode unknown here, else -EINVAL.
  */
-int qp_sqe_check(const struct qp_sqe *sqe, u32 opcodes, u32 max_sge,
+int qp_sqe_check(const struct qp_sqe *sqe, u32 type, u32 opcodes, u32 max_sge,
 		 u32 max_inline)
 {
 	const struct qp_opinfo *op;
@@ -100,7 +101,10 @@ int qp_sqe_check(const struct qp_sqe *sqe, u32 opcodes, u32 max_sge,
 
 	if (sqe->imm_data && !(op->flags & (QP_OPF_IMM | QP_OPF_INV)))
 		return -EINVAL;
-	if ((sqe->remote_addr || sqe->rkey) && !(op->flags & QP_OPF_REMOTE))
+	if (sqe->remote_addr && !(op->flags & QP_OPF_REMOTE))
+		return -EINVAL;
+	/* Where a datagram goes is in the place of the key */
+	if (sqe->rkey && !(op->flags & QP_OPF_REMOTE) && type != QP_UD)
 		return -EINVAL;
 	if (sqe->compare_add && !(op->flags & QP_OPF_ATOMIC))
 		return -EINVAL;
@@ -216,6 +220,15 @@ bool qp_finished(const struct qp_sock *qp)
 	       !atomic_read_acquire(&qp->recvs);	/* qp_recv_report() */
 }
 
+/* Look up where a datagram goes */
+static int qp_sq_dest(struct qp_sock *qp, struct qp_wr *wr)
+{
+	wr->dest = NULL;
+	if (qp->type == QP_UD)
+		wr->dest = qp->proto->ud_ops->dest(qp, wr->sqe.ah, NULL, 0);
+	return PTR_ERR_OR_ZERO(wr->dest);
+}
+
 /* Take one entry from the send queue, or say why not and change nothing */
 static int qp_sq_take(struct qp_sock *qp)
 {
@@ -237,8 +250,8 @@ static int qp_sq_take(struct qp_sock *qp)
 	wr = sq->wrs + (sq->posted & (sq->ring.entries - 1)) * sq->wr_size;
 	src = qp_ring_entry(&sq->ring, sq->head);
 	qp_ring_read(&wr->sqe, src, sizeof(wr->sqe));
-	err = qp_sqe_check(&wr->sqe, READ_ONCE(qp->opcodes), qp->max_sge,
-			   qp->max_inline);
+	err = qp_sqe_check(&wr->sqe, qp->type, READ_ONCE(qp->opcodes),
+			   qp->max_sge, qp->max_inline);
 	if (err)
 		return err;
 	if (wr->sqe.opcode == QP_OP_READ &&
@@ -251,8 +264,15 @@ static int qp_sq_take(struct qp_sock *qp)
 	err = qp_sqe_length(&wr->sqe, &wr->length);
 	if (err)
 		return err;
+	if (wr->length > READ_ONCE(qp->max_msg))
+		return -EMSGSIZE;
 	if (!qp_cq_reserve(qp->cq))
 		return -EAGAIN;
+	err = qp_sq_dest(qp, wr);
+	if (err) {
+		qp_cq_unreserve(qp->cq);
+		return err;
+	}
 
 	wr->op = &qp_opinfo[wr->sqe.opcode];
 	wr->done = 0;
@@ -297,7 +317,8 @@ int qp_send_allowed(const struct qp_sock *qp)
  * Return: number of entries accepted, 0 also if there are none in the ring;
  * or the reason if the first could not be: -ENOTCONN, -EPIPE, -EAGAIN (no
  * room for more outstanding work or its completion), -EOVERFLOW (ring index
- * out of range), -EOPNOTSUPP, -EINVAL.
+ * out of range), -EOPNOTSUPP, -EINVAL, -EMSGSIZE and -EDESTADDRREQ (datagrams:
+ * longer than a packet, or to nowhere).
  */
 int qp_submit(struct qp_sock *qp, unsigned int n)
 {
@@ -376,7 +397,7 @@ void qp_send_done(struct qp_sock *qp, struct qp_wr *wr, u16 status)
 	 */
 	smp_store_release(&sq->completed, sq->completed + 1);
 	if (signaled)
-		qp_cq_post(qp->cq, &cqe);
+		qp_cq_post(qp->cq, &cqe, NULL);
 	else
 		qp_cq_unreserve(qp->cq);
 	/* Room in the SQ, and in the CQ for whoever shares it */
@@ -525,11 +546,13 @@ EXPORT_SYMBOL_GPL(qp_recv_untake);
  * qp_recv_report() - complete a receive that was taken by qp_recv_take()
  * @qp: the queue pair
  * @cqe: what to tell; &qp_cqe.qpn is filled in
+ * @src: &qp_ud_cqe.src of a datagram, else NULL
  *
  * Context: process or softirq.
  * Return: false if the CQ has no room now.
  */
-bool qp_recv_report(struct qp_sock *qp, const struct qp_cqe *cqe)
+bool qp_recv_report(struct qp_sock *qp, const struct qp_cqe *cqe,
+		    const void *src)
 {
 	struct qp_cqe out = *cqe;
 
@@ -540,7 +563,7 @@ bool qp_recv_report(struct qp_sock *qp, const struct qp_cqe *cqe)
 		atomic64_inc(&qp->rx_msgs);
 		atomic64_add(out.byte_len, &qp->rx_bytes);
 	}
-	qp_cq_post(qp->cq, &out);
+	qp_cq_post(qp->cq, &out, src);
 	/* Pairs with qp_finished(): the completion is there before */
 	atomic_dec_return_release(&qp->recvs);
 	qp_cq_wake(qp->cq, EPOLLIN | EPOLLRDNORM);
@@ -611,7 +634,7 @@ void qp_recv_done(struct qp_sock *qp, const struct qp_rwr *rwr, u16 status,
 		atomic64_inc(&qp->rx_msgs);
 		atomic64_add(byte_len, &qp->rx_bytes);
 	}
-	qp_cq_post(qp->cq, &cqe);
+	qp_cq_post(qp->cq, &cqe, NULL);
 	qp_cq_wake(qp->cq, EPOLLIN | EPOLLRDNORM);
 }
 EXPORT_SYMBOL_GPL(qp_recv_done);

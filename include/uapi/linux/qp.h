@@ -175,6 +175,8 @@ struct qp_sge {
  * @user_data: comes back in the completion
  * @remote_addr: address in the peer's memory (WRITE, READ, atomics)
  * @rkey: remote key of it
+ * @ah: where a datagram goes (QP_UD): handle from QP_AH_CREATE or
+ *	QP_MCAST_JOIN; 0 for the address given to qp_connect()
  * @inline_len: bytes at @inl, with QP_SQE_INLINE
  * @compare_add: value to compare with, or to add
  * @swap: value to store if the comparison holds
@@ -195,7 +197,10 @@ struct qp_sqe {
 	};
 	__u64 user_data;
 	__u64 remote_addr;
-	__u32 rkey;
+	union {
+		__u32 rkey;
+		__u32 ah;
+	};
 	__u32 inline_len;
 	__u64 compare_add;
 	__u64 swap;
@@ -252,6 +257,7 @@ enum qp_wc_status {
 /* qp_cqe.flags */
 #define QP_CQE_IMM	(1U << 0)	/* imm_data is valid */
 #define QP_CQE_INV	(1U << 1)	/* inv_rkey was invalidated by the peer */
+#define QP_CQE_SRC	(1U << 2)	/* src_qpn is valid: a datagram */
 
 /**
  * struct qp_cqe - entry of the completion queue
@@ -264,6 +270,7 @@ enum qp_wc_status {
  * @imm_data: immediate data as sent
  * @inv_rkey: key that the peer invalidated
  * @qpn: qp_desc.qpn of the queue pair that the work was posted to
+ * @src_qpn: qp_info.port_qpn of the sender of a datagram
  * @resv: 0
  */
 struct qp_cqe {
@@ -277,7 +284,23 @@ struct qp_cqe {
 		__u32 inv_rkey;
 	};
 	__u32 qpn;
-	__u64 resv;
+	__u32 src_qpn;
+	__u32 resv;
+};
+
+/**
+ * struct qp_ud_cqe - entry of the completion queue of a QP_UD queue pair
+ * @cqe: as in any completion queue
+ * @src: struct sockaddr_in or sockaddr_in6 with the address of the sender of a
+ *	datagram and port 0. Its family is 0 if there is none: the completion is
+ *	not one of a datagram, or the network (InfiniBand) does not say
+ *
+ * The completion queue that a QP_UD queue pair made has entries like this,
+ * whoever else shares it: qp_ring_desc.entry_size says so.
+ */
+struct qp_ud_cqe {
+	struct qp_cqe cqe;
+	__u8 src[32];
 };
 
 /* Options of setqpopt() and getqpopt() */
@@ -288,13 +311,60 @@ enum qp_opt {
 	QP_MEM_REG,			/* set: struct qp_mem, keys come back */
 	QP_MEM_DEREG,			/* set: __u32 lkey */
 	QP_MEM_QUERY,			/* get: struct qp_mem by lkey */
+	QP_AH_CREATE,			/* set: struct qp_ah, ah comes back */
+	QP_AH_DESTROY,			/* set: __u32 ah */
+	QP_MCAST_JOIN,			/* set: struct qp_mcast, ah comes back */
+	QP_MCAST_LEAVE,			/* set: struct qp_mcast */
 
 	/* __u32, set before it is connected, get what is in use: RoCE, IB, OPA */
-	QP_PATH_MTU = 16,		/* bytes of a packet, 256 to 4096 */
+	QP_PATH_MTU,		/* bytes of a packet, 256 to 4096 */
 	QP_RNR_RETRY,			/* repeat without a receive, 0 to 7 (ever) */
 	QP_RNR_TIMER,			/* and that long after, microseconds */
 	QP_RETRY_CNT,			/* repeat without an answer, 0 to 7 */
 	QP_ACK_TIMEOUT,			/* and that long after, microseconds */
+};
+
+/* Limits of a QP_UD queue pair */
+#define QP_MAX_AHS	1024		/* address handles */
+#define QP_MAX_MCAST	64		/* multicast groups */
+
+/**
+ * struct qp_ah - an address handle: where datagrams go
+ * @addr: in: pointer to the address of the peer
+ * @addrlen: in: its length, bytes
+ * @qpn: in: 0 to have the port of @addr resolved to a queue pair; else the
+ *	number that the peer's has on its port (qp_info.port_qpn, qp_cqe.src_qpn),
+ *	and the port of @addr does not matter. out: the number
+ * @qkey: in: Q_Key of the peer with @qpn, 0 for the customary one; else 0.
+ *	out: the Q_Key
+ * @ah: out: the handle, 1 to QP_MAX_AHS, valid for this queue pair
+ */
+struct qp_ah {
+	__u64 addr;
+	__u32 addrlen;
+	__u32 qpn;
+	__u32 qkey;
+	__u32 ah;
+};
+
+/* qp_mcast.flags */
+#define QP_MCAST_SENDONLY	(1U << 0)	/* send to it, receive nothing */
+#define QP_MCAST_LOOP		(1U << 1)	/* receive what one sends oneself */
+
+/**
+ * struct qp_mcast - membership in a multicast group
+ * @addr: in: pointer to the address of the group; the port does not matter
+ * @addrlen: in: its length, bytes
+ * @flags: in: QP_MCAST_*; QP_MCAST_LEAVE: 0
+ * @ah: out: handle to send to the group with; QP_MCAST_LEAVE: 0
+ * @resv: 0
+ */
+struct qp_mcast {
+	__u64 addr;
+	__u32 addrlen;
+	__u32 flags;
+	__u32 ah;
+	__u32 resv;
 };
 
 /* Rights, qp_mem.access. Reading it locally is always allowed. */
@@ -352,6 +422,11 @@ enum qp_state {
  * @tx_bytes: bytes of them
  * @rx_msgs: messages received into receive work requests or by recvmsg()
  * @rx_bytes: bytes of them
+ * @port_qpn: number of the queue pair on its port, by which other machines know
+ *	it; 0 while it has none
+ * @port_qkey: QP_UD: its Q_Key
+ * @max_msg: bytes of a message, at most; QP_UD: what a packet takes on its port
+ * @resv: 0
  */
 struct qp_info {
 	__u32 state;
@@ -367,10 +442,16 @@ struct qp_info {
 	__u64 tx_bytes;
 	__u64 rx_msgs;
 	__u64 rx_bytes;
+	__u32 port_qpn;
+	__u32 port_qkey;
+	__u32 max_msg;
+	__u32 resv;
 };
 
-/* Control messages of recvmsg(), level SOL_QP */
+/* Control messages of sendmsg() and recvmsg(), level SOL_QP */
 #define QP_CMSG_IMM	1		/* __u32: immediate data of the message */
+#define QP_CMSG_SRC_QPN	2		/* __u32: recvmsg(): sender of a datagram */
+#define QP_CMSG_AH	3		/* __u32: sendmsg(): address handle */
 
 /*
  * io_uring: commands of IORING_OP_URING_CMD on a queue pair, sqe->cmd_op.

@@ -161,6 +161,29 @@ int qt_device_add(const struct qt_hosts *hosts, enum qt_host host)
 				  host_number(host)) : 0;
 }
 
+/*
+ * The names of RDMA devices on veth0 are a command's arguments; there may be one
+ * of each kind.
+ */
+#define DEVICES								\
+	"set -- $(rdma link |"						\
+	"	sed -n 's:^link \\([^/]*\\)/.* netdev veth0.*:\\1:p'); "
+
+int qt_device_delete(const struct qt_hosts *hosts, enum qt_host host)
+{
+	/* One that is needed no more may go just then */
+	return qt_sh(hosts, host, DEVICES
+		     "for d; do rdma link delete $d ||"
+		     "	! rdma link show $d/1 >/dev/null 2>&1 || exit 1; done");
+}
+
+/* Is there an RDMA device on the host's veth0? In sysfs as in netlink. */
+bool qt_has_device(const struct qt_hosts *hosts, enum qt_host host)
+{
+	return !qt_sh(hosts, host, DEVICES
+		      "[ -n \"$1\" ] && [ -e /sys/class/infiniband/$1 ]");
+}
+
 static int set_up(const struct qt_hosts *hosts, enum qt_host host)
 {
 	int n = host_number(host);

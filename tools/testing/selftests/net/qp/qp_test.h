@@ -110,6 +110,8 @@ int qt_sh(const struct qt_hosts *hosts, enum qt_host host, const char *fmt, ...)
 /* Are RDMA devices made as queue pairs need them? Add one if not. */
 bool qt_on_demand(const struct qt_hosts *hosts);
 int qt_device_add(const struct qt_hosts *hosts, enum qt_host host);
+int qt_device_delete(const struct qt_hosts *hosts, enum qt_host host);
+bool qt_has_device(const struct qt_hosts *hosts, enum qt_host host);
 
 /* As lq_open(), with the backend's domain and protocol, on client or server */
 int qt_open(const struct backend *be, struct lq *q, unsigned int flags,
