@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -1000,6 +1001,85 @@ TEST_F(ud, message_with_ring)
 }
 
 /*
+ * Programs of librdmacm
+ */
+
+#define UDADDY_PORT	7174
+#define UDADDY_SIZE	100
+
+/* udaddy(1) on a host, which ends when it has sent and received one message */
+static pid_t udaddy(UD *self, enum qt_host host, char option)
+{
+	char addr[INET6_ADDRSTRLEN];
+	void *a = self->be->domain == AF_INET ?
+		  (void *)&((struct sockaddr_in *)&self->b.addr)->sin_addr :
+		  (void *)&((struct sockaddr_in6 *)&self->b.addr)->sin6_addr;
+	pid_t pid;
+
+	inet_ntop(self->be->domain, a, addr, sizeof(addr));
+	pid = fork();
+	if (!pid)
+		_exit(qt_sh(self->be->hosts, host,
+			    "exec udaddy -%c %s -C 1 -S %d >/dev/null 2>&1",
+			    option, addr, UDADDY_SIZE));
+	return pid;
+}
+
+/* Its messages have its number as immediate data, and are answered by that */
+static int udaddy_send(struct end *e, __u32 ah)
+{
+	return POST(&e->q, .op = QP_OP_SEND_IMM, .id = 9, .p = e->buf.p,
+		    .len = UDADDY_SIZE, .lkey = e->buf.mem.lkey, .rkey = ah,
+		    .imm = htonl(port_qpn(e)), .flags = SIGNALED);
+}
+
+TEST_F(ud, librdmacm)
+{
+	struct sockaddr_storage ss = self->b.addr;
+	struct qp_desc d = ud_desc(RING, RING);
+	struct qp_ud_cqe c;
+	struct qp_ah ah;
+	pid_t pid;
+	int i;
+
+	if (access("/usr/bin/udaddy", X_OK))
+		SKIP(return, "no udaddy(1)");
+	/* it listens */
+	*port_of(&ss) = htons(UDADDY_PORT);
+	pid = udaddy(self, QT_SERVER, 'b');
+	ASSERT_LE(0, pid);
+	for (i = 0; i < 100 && ah_create(&self->a, &ss, self->b.len, 0, &ah);
+	     i++)
+		usleep(50000);
+	ASSERT_GT(100, i) {
+		TH_LOG("%s", strerror(errno));
+	}
+	ASSERT_EQ(0, receive(&self->a, 8, self->a.buf.p + MTU, MTU));
+	ASSERT_EQ(0, udaddy_send(&self->a, ah.ah));
+	EXPECT_CQE(&self->a.q, 9, QP_WC_SUCCESS, QP_OP_SEND_IMM);
+	ASSERT_EQ(0, wait_ud(&self->a, &c, LONG_MS));
+	EXPECT_EQ(8, c.cqe.user_data);
+	EXPECT_EQ(UDADDY_SIZE, c.cqe.byte_len);
+	EXPECT_EQ(ah.qpn, c.cqe.src_qpn);
+	EXPECT_EQ(0, qt_reap(pid));
+
+	/* it asks */
+	self->c.addr = ss;
+	self->c.len = self->b.len;
+	ASSERT_EQ(0, make(self->be, QT_SERVER, &self->c, 0, &d));
+	ASSERT_EQ(0, receive(&self->c, 8, self->c.buf.p + MTU, MTU));
+	pid = udaddy(self, QT_CLIENT, 's');
+	ASSERT_LE(0, pid);
+	ASSERT_EQ(0, wait_ud(&self->c, &c, LONG_MS));
+	EXPECT_EQ(UDADDY_SIZE, c.cqe.byte_len);
+	EXPECT_EQ(c.cqe.src_qpn, ntohl(c.cqe.imm_data));
+	ASSERT_EQ(0, ah_create(&self->c, c.src, self->b.len, c.cqe.src_qpn,
+			       &ah));
+	ASSERT_EQ(0, udaddy_send(&self->c, ah.ah));
+	EXPECT_EQ(0, qt_reap(pid));
+}
+
+/*
  * What breaks
  */
 
@@ -1048,14 +1128,14 @@ TEST_F_TIMEOUT(ud, device_deleted, 120)
 	pthread_t t[3];
 	struct qp_cqe c;
 
+	unmake(&self->a);
+	unmake(&self->b);
+	ASSERT_EQ(0, qt_hosts(self->be->hosts));
+	ASSERT_EQ(0, make_at(self->be, QT_SERVER, &self->b));
 	for (int i = 0; i < 2; i++) {
 		__u32 ah;
 
-		unmake(&self->a);
-		unmake(&self->b);
-		ASSERT_EQ(0, qt_hosts(self->be->hosts));
 		ASSERT_EQ(0, make_at(self->be, QT_CLIENT, &self->a));
-		ASSERT_EQ(0, make_at(self->be, QT_SERVER, &self->b));
 		ASSERT_EQ(0, make_plain(self->be, QT_CLIENT, &self->c));
 		ah = handle(&self->a, &self->b);
 		ASSERT_NE(0, ah);
@@ -1090,7 +1170,10 @@ TEST_F_TIMEOUT(ud, device_deleted, 120)
 					   (void *)&self->b.addr,
 					   self->b.len));
 		EXPECT_EQ(0, ah_destroy(&self->a, ah));
+		unmake(&self->a);
 		unmake(&self->c);
+		if (!i)
+			ASSERT_EQ(0, qt_device_add(self->be->hosts, QT_CLIENT));
 	}
 }
 
