@@ -121,6 +121,8 @@ static void verbs_work(struct work_struct *work)
 		verbs_send_invalidate(v);
 		verbs_recv_invalidate(v);
 	}
+	if (test_and_clear_bit(VERBS_TODO_REAP, &v->todo))
+		verbs_ah_reap(v->ud);
 	sock_put(&v->qp->sk);
 }
 

@@ -303,7 +303,7 @@ struct verbs_grhs {
  * struct verbs_ah - where datagrams go
  * @ref: one of the table that it is in, one of each message on its way
  * @rcu: frees it
- * @node: in &verbs_ud.ahs; empty once the device is gone
+ * @node: in &verbs_ud.ahs or &verbs_ud.dead, if @ib is not NULL
  * @ud: whose it is
  * @ib: the device's; NULL once the device is gone. Under &verbs_ud.lock, and
  *	it stays while messages can be posted
@@ -333,8 +333,9 @@ struct verbs_ah {
  * @ifindex: its netdevice
  * @ip: the sender's address is in the packets, as with RoCE
  * @handles: &struct verbs_ah by number
- * @lock: protects @ahs, @names, @nr_names and @peer
- * @ahs: &verbs_ah.node of all that the device knows
+ * @lock: protects @ahs, @dead, @names, @nr_names and @peer
+ * @ahs: &verbs_ah.node of those that the device knows
+ * @dead: of those that the device is to forget, as nobody needs them
  * @names: &verbs_ah.name_node of those that sendmsg() found, last used first
  * @nr_names: how many
  * @peer: what was connected to, or NULL
@@ -355,8 +356,9 @@ struct verbs_ud {
 	int ifindex;
 	bool ip;
 	struct xarray handles;
-	spinlock_t lock;	/* ahs, names, nr_names, peer */
+	spinlock_t lock;	/* ahs, dead, names, nr_names, peer */
 	struct list_head ahs;
+	struct list_head dead;
 	struct list_head names;
 	u32 nr_names;
 	struct verbs_ah *peer;
@@ -376,6 +378,7 @@ enum {
 	VERBS_TODO_TEARDOWN,	/* a connection attempt has failed */
 	VERBS_TODO_DISCONNECT,	/* tell the peer that it is over */
 	VERBS_TODO_INVALIDATE,	/* end registrations, then go on */
+	VERBS_TODO_REAP,	/* have the device forget address handles */
 };
 
 /* How far a connection has got, &verbs_qp.phase */
@@ -590,6 +593,7 @@ void verbs_ud_src(const struct verbs_ud *ud, u32 slot, union verbs_src *src);
 struct verbs_ah *verbs_ah_make(struct verbs_ud *ud, struct rdma_ah_attr *attr,
 			       u32 qpn, u32 qkey);
 void verbs_ah_put(struct verbs_ah *ah);
+void verbs_ah_reap(struct verbs_ud *ud);
 int verbs_ah_number(struct verbs_ud *ud, struct verbs_ah *ah, u32 *number);
 void verbs_ah_detach(struct verbs_ud *ud);
 void verbs_ah_end(struct verbs_ud *ud);

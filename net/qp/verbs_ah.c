@@ -49,6 +49,31 @@
  * Handles
  */
 
+/*
+ * Have the device forget the first handle of a list, which holds those that it
+ * knows; false if there is none. Devices may want to sleep for that, and rxe has a
+ * lock that is not for softirqs.
+ */
+static bool verbs_ah_forget(struct verbs_ud *ud, struct list_head *list)
+{
+	struct ib_ah *ib = NULL;
+	struct verbs_ah *ah;
+
+	lockdep_assert_held(&ud->v->teardown);
+	spin_lock_bh(&ud->lock);
+	ah = list_first_entry_or_null(list, struct verbs_ah, node);
+	if (ah) {
+		list_del(&ah->node);
+		swap(ib, ah->ib);
+		if (list == &ud->dead)
+			kfree_rcu(ah, rcu);
+	}
+	spin_unlock_bh(&ud->lock);
+	if (ib)
+		rdma_destroy_ah(ib, RDMA_DESTROY_AH_SLEEPABLE);
+	return ib;
+}
+
 /**
  * verbs_ah_make() - make a handle
  * @ud: whose
@@ -75,6 +100,9 @@ struct verbs_ah *verbs_ah_make(struct verbs_ud *ud, struct rdma_ah_attr *attr,
 	ah->qkey = qkey;
 	INIT_LIST_HEAD(&ah->name_node);
 	mutex_lock(&v->teardown);
+	/* Those that are made do not add up with those that are to end */
+	while (verbs_ah_forget(ud, &ud->dead))
+		;
 	if (v->ibqp) {
 		ah->ib = rdma_create_ah(v->dom->pd, attr,
 					RDMA_CREATE_AH_SLEEPABLE);
@@ -92,37 +120,42 @@ struct verbs_ah *verbs_ah_make(struct verbs_ud *ud, struct rdma_ah_attr *attr,
 	return ERR_PTR(err);
 }
 
-/* The device forgets a handle. Under @lock: it is over when that is let go of. */
-static void verbs_ah_forget(struct verbs_ah *ah)
-{
-	lockdep_assert_held(&ah->ud->lock);
-	if (!ah->ib)
-		return;
-	list_del(&ah->node);
-	rdma_destroy_ah(ah->ib, 0);
-	ah->ib = NULL;
-}
-
-/* Any context */
+/**
+ * verbs_ah_put() - need a handle no more
+ * @ah: the handle
+ *
+ * Context: any. The device is told by the work of the queue pair.
+ */
 void verbs_ah_put(struct verbs_ah *ah)
 {
+	struct verbs_ud *ud = ah->ud;
+
 	if (!refcount_dec_and_test(&ah->ref))
 		return;
-	spin_lock_bh(&ah->ud->lock);
-	verbs_ah_forget(ah);
-	spin_unlock_bh(&ah->ud->lock);
-	kfree_rcu(ah, rcu);
+	spin_lock_bh(&ud->lock);
+	if (ah->ib) {
+		list_move(&ah->node, &ud->dead);
+		verbs_todo(ud->v, VERBS_TODO_REAP);
+	} else {
+		kfree_rcu(ah, rcu);
+	}
+	spin_unlock_bh(&ud->lock);
 }
 
-/* The device goes. What is posted from now on is flushed. */
+/* Have the device forget the handles that nobody needs. Process context. */
+void verbs_ah_reap(struct verbs_ud *ud)
+{
+	mutex_lock(&ud->v->teardown);
+	while (verbs_ah_forget(ud, &ud->dead))
+		;
+	mutex_unlock(&ud->v->teardown);
+}
+
+/* The device goes. What is posted from now on is flushed. Under teardown. */
 void verbs_ah_detach(struct verbs_ud *ud)
 {
-	struct verbs_ah *ah, *next;
-
-	spin_lock_bh(&ud->lock);
-	list_for_each_entry_safe(ah, next, &ud->ahs, node)
-		verbs_ah_forget(ah);
-	spin_unlock_bh(&ud->lock);
+	while (verbs_ah_forget(ud, &ud->ahs) || verbs_ah_forget(ud, &ud->dead))
+		;
 }
 
 /**

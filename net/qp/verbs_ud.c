@@ -42,6 +42,7 @@ int verbs_ud_init(struct verbs_qp *v)
 	xa_init_flags(&ud->handles, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	spin_lock_init(&ud->lock);
 	INIT_LIST_HEAD(&ud->ahs);
+	INIT_LIST_HEAD(&ud->dead);
 	INIT_LIST_HEAD(&ud->names);
 	mutex_init(&ud->groups_lock);
 	INIT_LIST_HEAD(&ud->groups);
