@@ -279,7 +279,7 @@ void verbs_recv_undo(struct verbs_qp *v)
 	for (; v->recv_told != v->recv_posted; v->recv_told++) {
 		r = verbs_slot(v, v->recv_told);
 		if (r->msg)
-			verbs_msg_end(v, r->msg, &r->done);
+			verbs_msg_end(v, r->msg, &r->done, NULL);
 		else
 			n++;
 	}
