@@ -119,24 +119,6 @@ FIXTURE_TEARDOWN(ud)
 	unmake(&self->c);
 }
 
-/* The port is in the same place of both families */
-static __be16 *port_of(struct sockaddr_storage *ss)
-{
-	return &((struct sockaddr_in *)ss)->sin_port;
-}
-
-/* Change the last byte of the IP address */
-static void change_host(struct sockaddr_storage *ss, __u8 host)
-{
-	struct sockaddr_in6 *in6 = (void *)ss;
-	struct sockaddr_in *in = (void *)ss;
-
-	if (ss->ss_family == AF_INET6)
-		in6->sin6_addr.s6_addr[15] = host;
-	else
-		((__u8 *)&in->sin_addr)[3] = host;
-}
-
 static bool same_host(const void *x, const void *y)
 {
 	const struct sockaddr_in6 *x6 = x, *y6 = y;
@@ -271,12 +253,12 @@ TEST_F(ud, created)
 					      .type = QP_UD, .share_fd = -1 }));
 	self->c.addr = self->a.addr;
 	self->c.len = self->a.len;
-	*port_of(&self->c.addr) = 0;
+	*qt_port(&self->c.addr) = 0;
 	ASSERT_EQ(0, make(self->be, QT_CLIENT, &self->c, 0,
 			  &(struct qp_desc){ .size = sizeof(struct qp_desc),
 					     .type = QP_UD, .share_fd = -1 }));
 	ASSERT_EQ(0, getsockname(self->c.q.fd, (void *)&ss, &len));
-	EXPECT_NE(0, *port_of(&ss));
+	EXPECT_NE(0, *qt_port(&ss));
 	EXPECT_NE(port_qpn(&self->a), port_qpn(&self->c));
 
 	/* there is nothing to accept, and iWARP has none of this */
@@ -295,7 +277,7 @@ TEST_F(ud, refused)
 	d.addr = (unsigned long)&ss;
 	d.addrlen = len;
 	EXPECT_ERRNO(EOPNOTSUPP, qt_open(self->be, &q, QP_LISTEN, &d));
-	change_host(&ss, 77);
+	qt_change_host(&ss, 77);
 	EXPECT_ERRNO(EADDRNOTAVAIL, qt_open(self->be, &q, 0, &d));
 	d.addr = 0;
 	d.addrlen = 0;
@@ -414,7 +396,7 @@ TEST_F(ud, source)
 	EXPECT_TRUE(same_host(c.src, &self->a.addr));
 	memset(&ss, 0, sizeof(ss));
 	memcpy(&ss, c.src, sizeof(c.src));
-	EXPECT_EQ(0, *port_of(&ss));
+	EXPECT_EQ(0, *qt_port(&ss));
 
 	ASSERT_EQ(0, ah_create(&self->b, &ss, self->a.len, c.cqe.src_qpn,
 			       &back));
@@ -575,14 +557,14 @@ TEST_F(ud, unresolvable)
 	unmake(&self->b);
 	EXPECT_ERRNO(ECONNREFUSED, ah_create(&self->a, &ss, len, 0, &ah));
 	/* no such host */
-	change_host(&ss, 99);
+	qt_change_host(&ss, 99);
 	t0 = qt_now_ms();
 	EXPECT_ERRNO(EHOSTUNREACH, ah_create(&self->a, &ss, len, 0, &ah));
 	EXPECT_ERRNO(EHOSTUNREACH, ah_create(&self->a, &ss, len, 1234, &ah));
 	EXPECT_ERRNO(EHOSTUNREACH, sendto(self->a.q.fd, "x", 1, 0,
 					  (void *)&ss, len));
 	EXPECT_GE(3 * SOON_MS, qt_now_ms() - t0);
-	change_host(&ss, 1);
+	qt_change_host(&ss, 1);
 
 	/* malformed */
 	EXPECT_ERRNO(EINVAL, ah_create(&self->a, &ss, len - 9, 0, &ah));
@@ -601,7 +583,7 @@ TEST_F(ud, unresolvable)
 	ah = (struct qp_ah){ (unsigned long)&ss, len, 0, 0, 1 };
 	EXPECT_ERRNO(EINVAL, lq_sys_setopt(self->a.q.fd, QP_AH_CREATE, &ah,
 					   sizeof(ah)));
-	*port_of(&ss) = 0;
+	*qt_port(&ss) = 0;
 	EXPECT_ERRNO(EINVAL, ah_create(&self->a, &ss, len, 0, &ah));
 	ss.ss_family ^= AF_INET ^ AF_INET6;
 	EXPECT_ERRNO(EAFNOSUPPORT, ah_create(&self->a, &ss, len, 0, &ah));
@@ -639,7 +621,7 @@ TEST_F(ud, bound_by_routing)
 		self->c.len = any ? self->a.len : 0;
 		memset(&self->c.addr, 0, sizeof(self->c.addr));
 		self->c.addr.ss_family = self->be->domain;
-		*port_of(&self->c.addr) = port;
+		*qt_port(&self->c.addr) = port;
 		d.addr = any ? (unsigned long)&self->c.addr : 0;
 		d.addrlen = self->c.len;
 		ASSERT_EQ(0, qt_open(self->be, &self->c.q, 0, &d));
@@ -656,8 +638,8 @@ TEST_F(ud, bound_by_routing)
 		ASSERT_EQ(0, getsockname(self->c.q.fd, (void *)&self->c.addr,
 					 &self->c.len));
 		EXPECT_TRUE(same_host(&self->c.addr, &self->a.addr));
-		EXPECT_NE(0, *port_of(&self->c.addr));
-		EXPECT_TRUE(!any || *port_of(&self->c.addr) == port);
+		EXPECT_NE(0, *qt_port(&self->c.addr));
+		EXPECT_TRUE(!any || *qt_port(&self->c.addr) == port);
 		EXPECT_TRUE(delivered(&self->c, ah.ah, &self->b));
 		EXPECT_TRUE(delivered(&self->b, handle(&self->b, &self->c),
 				      &self->c));
@@ -918,7 +900,7 @@ TEST_F(ud, many_names)
 	for (int i = 0; i < ARRAY_SIZE(peers); i++) {
 		peers[i] = (struct end){ .len = self->b.len,
 					 .addr = self->b.addr };
-		*port_of(&peers[i].addr) = htons(20000 + i);
+		*qt_port(&peers[i].addr) = htons(20000 + i);
 		ASSERT_EQ(0, make(self->be, QT_SERVER, &peers[i], 0,
 				  &(struct qp_desc){
 					.size = sizeof(struct qp_desc),
@@ -1008,7 +990,7 @@ TEST_F(ud, message_with_ring)
 #define UDADDY_SIZE	100
 
 /* udaddy(1) on a host, which ends when it has sent and received one message */
-static pid_t udaddy(UD *self, enum qt_host host, char option)
+static pid_t run_udaddy(UD *self, enum qt_host host, char option)
 {
 	char addr[INET6_ADDRSTRLEN];
 	void *a = self->be->domain == AF_INET ?
@@ -1045,8 +1027,8 @@ TEST_F(ud, librdmacm)
 	if (access("/usr/bin/udaddy", X_OK))
 		SKIP(return, "no udaddy(1)");
 	/* it listens */
-	*port_of(&ss) = htons(UDADDY_PORT);
-	pid = udaddy(self, QT_SERVER, 'b');
+	*qt_port(&ss) = htons(UDADDY_PORT);
+	pid = run_udaddy(self, QT_SERVER, 'b');
 	ASSERT_LE(0, pid);
 	for (i = 0; i < 100 && ah_create(&self->a, &ss, self->b.len, 0, &ah);
 	     i++)
@@ -1068,7 +1050,7 @@ TEST_F(ud, librdmacm)
 	self->c.len = self->b.len;
 	ASSERT_EQ(0, make(self->be, QT_SERVER, &self->c, 0, &d));
 	ASSERT_EQ(0, receive(&self->c, 8, self->c.buf.p + MTU, MTU));
-	pid = udaddy(self, QT_CLIENT, 's');
+	pid = run_udaddy(self, QT_CLIENT, 's');
 	ASSERT_LE(0, pid);
 	ASSERT_EQ(0, wait_ud(&self->c, &c, LONG_MS));
 	EXPECT_EQ(UDADDY_SIZE, c.cqe.byte_len);
@@ -1113,7 +1095,7 @@ static void *block_in_resolving(void *arg)
 	struct blocked *b = arg;
 	struct sockaddr_storage ss = b->to->addr;
 
-	change_host(&ss, 99);
+	qt_change_host(&ss, 99);
 	b->ret = sendto(b->e->q.fd, "x", 1, MSG_NOSIGNAL, (void *)&ss,
 			b->to->len);
 	b->err = errno;
@@ -1416,7 +1398,7 @@ TEST_F(ud, multicast_send_only)
 	__u32 ah, other;
 
 	ASSERT_EQ(0, make_at(self->be, QT_SERVER, &self->c));
-	*port_of(&ss) = htons(99);
+	*qt_port(&ss) = htons(99);
 	EXPECT_ERRNO(EHOSTUNREACH, sendto(self->a.q.fd, "x", 1, 0, (void *)&ss,
 					  len));
 	ASSERT_EQ(0, join(&self->a, 4, QP_MCAST_SENDONLY | QP_MCAST_LOOP, &ah));

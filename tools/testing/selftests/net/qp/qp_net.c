@@ -261,6 +261,24 @@ static __be16 fresh_port(void)
 	return htons(10000 + getpid() % 1000 * 50 + count++ % 50);
 }
 
+/* The port is in the same place of both families */
+__be16 *qt_port(struct sockaddr_storage *ss)
+{
+	return &((struct sockaddr_in *)ss)->sin_port;
+}
+
+/* Change the last byte of the IP address */
+void qt_change_host(struct sockaddr_storage *ss, __u8 host)
+{
+	struct sockaddr_in6 *in6 = (void *)ss;
+	struct sockaddr_in *in = (void *)ss;
+
+	if (ss->ss_family == AF_INET6)
+		in6->sin6_addr.s6_addr[15] = host;
+	else
+		((__u8 *)&in->sin_addr)[3] = host;
+}
+
 static socklen_t address4(struct sockaddr_storage *ss, int host)
 {
 	struct sockaddr_in *in = (void *)ss;

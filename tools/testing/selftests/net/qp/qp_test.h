@@ -113,6 +113,10 @@ int qt_device_add(const struct qt_hosts *hosts, enum qt_host host);
 int qt_device_delete(const struct qt_hosts *hosts, enum qt_host host);
 bool qt_has_device(const struct qt_hosts *hosts, enum qt_host host);
 
+/* Of an IP address: the port, and changing the last byte of the host */
+__be16 *qt_port(struct sockaddr_storage *ss);
+void qt_change_host(struct sockaddr_storage *ss, __u8 host);
+
 /* As lq_open(), with the backend's domain and protocol, on client or server */
 int qt_open(const struct backend *be, struct lq *q, unsigned int flags,
 	    const struct qp_desc *desc);

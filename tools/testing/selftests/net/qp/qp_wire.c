@@ -144,24 +144,6 @@ TEST_F(wire, other_protocols)
 	}
 }
 
-/* Change the last byte of the IP address */
-static void change_host(struct sockaddr_storage *ss, __u8 host)
-{
-	struct sockaddr_in6 *in6 = (void *)ss;
-	struct sockaddr_in *in = (void *)ss;
-
-	if (ss->ss_family == AF_INET6)
-		in6->sin6_addr.s6_addr[15] = host;
-	else
-		((__u8 *)&in->sin_addr)[3] = host;
-}
-
-/* The port is in the same place of both families */
-static __be16 *port_of(struct sockaddr_storage *ss)
-{
-	return &((struct sockaddr_in *)ss)->sin_port;
-}
-
 TEST_F(wire, addresses_refused)
 {
 	struct qp_desc d = lq_desc(SQ, SQ, 0);
@@ -183,11 +165,11 @@ TEST_F(wire, addresses_refused)
 	ss.ss_family ^= AF_INET ^ AF_INET6;
 
 	/* nobody's, and the other host's */
-	change_host(&ss, 77);
+	qt_change_host(&ss, 77);
 	EXPECT_ERRNO(EADDRNOTAVAIL, qt_open(variant->be, &q, 0, &d));
 	EXPECT_ERRNO(EADDRNOTAVAIL, qt_listen_at(variant->be, &q, &ss, len, 0,
 						 1));
-	change_host(&ss, 1);
+	qt_change_host(&ss, 1);
 	EXPECT_ERRNO(EADDRNOTAVAIL, qt_open(variant->be, &q, 0, &d));
 
 	d.addr = 0;
@@ -208,10 +190,10 @@ TEST_F(wire, any_port)
 	socklen_t len = variant->be->address(&ss);
 	struct lq l;
 
-	*port_of(&ss) = 0;
+	*qt_port(&ss) = 0;
 	ASSERT_EQ(0, qt_listen_at(variant->be, &l, &ss, len, 0, 1));
 	ASSERT_EQ(0, getsockname(l.fd, (void *)&ss, &len));
-	EXPECT_NE(0, *port_of(&ss));
+	EXPECT_NE(0, *qt_port(&ss));
 	d.protocol = variant->be->ask;
 	ASSERT_EQ(0, lq_pair_at(&self->a, &self->b, &l, variant->be->domain,
 				&ss, len, 0, &d));
@@ -221,12 +203,12 @@ TEST_F(wire, any_port)
 
 static void wildcard(struct sockaddr_storage *ss)
 {
-	__be16 port = *port_of(ss);
+	__be16 port = *qt_port(ss);
 	sa_family_t family = ss->ss_family;
 
 	memset(ss, 0, sizeof(*ss));
 	ss->ss_family = family;
-	*port_of(ss) = port;
+	*qt_port(ss) = port;
 }
 
 /* A listener on any address hears of connections to each device there is */
@@ -268,7 +250,7 @@ TEST_F_TIMEOUT(wire, no_answer, 120)
 	for (int i = 0; i < 2; i++) {
 		__u64 t0 = qt_now_ms();
 
-		change_host(&ss, i ? 1 : 99);
+		qt_change_host(&ss, i ? 1 : 99);
 		EXPECT_EQ(-1, lq_sys_connect(self->a.fd, &ss, len));
 		/* TCP's reset, or the REJ of a device without a listener */
 		EXPECT_TRUE(errno == EHOSTUNREACH || errno == ETIMEDOUT ||
