@@ -42,7 +42,7 @@
 #define TIMEOUT_MS	60000
 #define DIGEST_CHARS	64
 
-enum kind { READY = 1, OFFER, KEY, WRITTEN, ARRIVED, VERDICT };
+enum note_kind { READY = 1, OFFER, KEY, WRITTEN, ARRIVED, VERDICT };
 
 /* All that they tell each other, beside the file */
 struct note {
@@ -437,19 +437,19 @@ static const char *protocol_name(const struct end *me)
 	errx(1, "protocol %u", id);
 }
 
-static void tell(struct end *me, enum kind what, struct note *note)
+static void tell(struct end *me, enum note_kind kind, struct note *note)
 {
-	note->kind = what;
+	note->kind = kind;
 	me->protocol->way->tell(me, note);
 }
 
-static struct note hear(struct end *me, enum kind what)
+static struct note hear(struct end *me, enum note_kind kind)
 {
 	struct note note;
 
 	me->protocol->way->hear(me, &note);
-	if (note.kind != what)
-		errx(1, "the %s heard %u instead of %u", me->name, note.kind, what);
+	if (note.kind != kind)
+		errx(1, "the %s heard %u instead of %u", me->name, note.kind, kind);
 	return note;
 }
 
