@@ -68,10 +68,9 @@ static bool wanted(const struct qpemu_cq *cq, bool solicited)
 
 bool qpemu_cq_post(struct qpemu_cq *cq, const struct ib_wc *wc, bool solicited)
 {
-	unsigned long flags;
-	bool settle;
+	bool settle, bh;
 
-	spin_lock_irqsave(&cq->lock, flags);
+	bh = qpemu_lock(&cq->lock);
 	if (!cq->dead && !produce(cq, wc)) {
 		cq->dead = true;
 		set_bit(PENDING_OVERFLOW, &cq->pending);
@@ -80,7 +79,7 @@ bool qpemu_cq_post(struct qpemu_cq *cq, const struct ib_wc *wc, bool solicited)
 		set_bit(PENDING_COMPLETION, &cq->pending);
 	}
 	settle = READ_ONCE(cq->pending);
-	spin_unlock_irqrestore(&cq->lock, flags);
+	qpemu_unlock(&cq->lock, bh);
 	return settle;
 }
 
@@ -104,20 +103,20 @@ void qpemu_cq_settle(struct qpemu_cq *cq)
 
 void qpemu_cq_clean(struct qpemu_cq *cq, const struct ib_qp *ibqp)
 {
-	unsigned long flags;
+	bool bh;
 	struct ib_wc wc;
 	u32 num;
 
 	if (cq->user)
 		return;
-	spin_lock_irqsave(&cq->lock, flags);
+	bh = qpemu_lock(&cq->lock);
 	/* Once round; those of others come out in the order in which they were. */
 	for (num = qpemu_queue_used(cq->queue); num; num--) {
 		qpemu_queue_poll(cq->queue, &wc, sizeof(wc));
 		if (wc.qp != ibqp)
 			qpemu_queue_produce(cq->queue, &wc, sizeof(wc));
 	}
-	spin_unlock_irqrestore(&cq->lock, flags);
+	qpemu_unlock(&cq->lock, bh);
 }
 
 static struct qpemu_queue *new_queue(u32 *entries, struct ib_udata *udata, struct mminfo *mi)
@@ -181,11 +180,11 @@ int qpemu_resize_cq(struct ib_cq *ibcq, unsigned int entries, struct ib_udata *u
 	if (udata)
 		err = ib_copy_to_udata(udata, &resp, sizeof(resp));
 	if (!err) {
-		spin_lock_irq(&cq->lock);
+		spin_lock_bh(&cq->lock);
 		err = qpemu_queue_move_completions(queue, cq->queue, size);
 		if (!err)
 			swap(queue, cq->queue);
-		spin_unlock_irq(&cq->lock);
+		spin_unlock_bh(&cq->lock);
 	}
 	if (!err)
 		ibcq->cqe = num;
@@ -203,26 +202,26 @@ int qpemu_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 int qpemu_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc)
 {
 	struct qpemu_cq *cq = to_qcq(ibcq);
-	unsigned long flags;
+	bool bh;
 	int n = 0;
 
 	if (cq->user)
 		return -EINVAL;
-	spin_lock_irqsave(&cq->lock, flags);
+	bh = qpemu_lock(&cq->lock);
 	while (n < num && qpemu_queue_poll(cq->queue, &wc[n], sizeof(*wc)))
 		n++;
-	spin_unlock_irqrestore(&cq->lock, flags);
+	qpemu_unlock(&cq->lock, bh);
 	return n;
 }
 
 static u32 used(struct qpemu_cq *cq)
 {
-	unsigned long flags;
+	bool bh;
 	u32 num;
 
-	spin_lock_irqsave(&cq->lock, flags);
+	bh = qpemu_lock(&cq->lock);
 	num = qpemu_queue_used(cq->queue);
-	spin_unlock_irqrestore(&cq->lock, flags);
+	qpemu_unlock(&cq->lock, bh);
 	return num;
 }
 
@@ -234,14 +233,14 @@ int qpemu_peek_cq(struct ib_cq *ibcq, int num)
 int qpemu_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags)
 {
 	struct qpemu_cq *cq = to_qcq(ibcq);
-	unsigned long irq_flags;
+	bool bh;
 	int missed = 0;
 
-	spin_lock_irqsave(&cq->lock, irq_flags);
+	bh = qpemu_lock(&cq->lock);
 	/* IBA v1 11.4.2.2: the next completion takes precedence. */
 	cq->notify |= flags & IB_CQ_SOLICITED_MASK;
 	if (flags & IB_CQ_REPORT_MISSED_EVENTS)
 		missed = qpemu_queue_used(cq->queue) > 0;
-	spin_unlock_irqrestore(&cq->lock, irq_flags);
+	qpemu_unlock(&cq->lock, bh);
 	return missed;
 }

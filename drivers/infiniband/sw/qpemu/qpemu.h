@@ -10,7 +10,7 @@
  *	qp->rq_lock	responder, receive queue          (bottom halves off)
  *	qp->sq_lock	requester, completer, send queue  (bottom halves off)
  *	srq->lock	shared receive queue              (interrupts off)
- *	cq->lock	completion queue                  (interrupts off)
+ *	cq->lock	completion queue                  (see qpemu_lock())
  *
  * A queue pair's state changes under rq_lock and sq_lock both, so either keeps
  * it still. What must not happen under these locks (completion handlers,

@@ -62,7 +62,7 @@ struct ring {
  * @taken: index of the next request to be taken
  * @released: index of the oldest slot that has not been given back
  * @produced: index of the next completion
- * @push_lock: one kernel client at a time; interrupts off
+ * @push_lock: one kernel client at a time; see qpemu_lock()
  */
 struct qpemu_queue {
 	struct ring *ring;
@@ -406,18 +406,17 @@ void qpemu_queue_release(struct qpemu_queue *q, u32 n)
 bool qpemu_queue_push(struct qpemu_queue *q, const void *entry, size_t size)
 {
 	struct ring *ring = q->ring;
-	unsigned long flags;
-	bool done = false;
+	bool done = false, bh;
 	u32 index, next;
 
-	spin_lock_irqsave(&q->push_lock, flags);
+	bh = qpemu_lock(&q->push_lock);
 	index = client_producer(ring);
 	next = (index + 1) & ring->mask;
 	if (next != client_consumer(ring))
 		done = slot_write(ring, index, entry, size);
 	if (done)
 		smp_store_release(&ring_head(ring)->producer_index, next);	/* B */
-	spin_unlock_irqrestore(&q->push_lock, flags);
+	qpemu_unlock(&q->push_lock, bh);
 	return done;
 }
 

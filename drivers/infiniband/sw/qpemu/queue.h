@@ -19,10 +19,36 @@
 #ifndef _QPEMU_QUEUE_H
 #define _QPEMU_QUEUE_H
 
+#include <linux/spinlock.h>
 #include <rdma/ib_verbs.h>
 #include <rdma/rdma_user_rxe.h>
 
 struct qpemu_queue;
+
+/*
+ * A lock that softirqs take, and consumers whose interrupts are off, but hard
+ * interrupts do not: so there is no need to turn them off, which some machines
+ * pay dearly for.
+ */
+static inline bool qpemu_lock(spinlock_t *lock)
+{
+	bool bh = !irqs_disabled();
+
+	if (bh)
+		spin_lock_bh(lock);
+	else
+		spin_lock(lock);
+	return bh;
+}
+
+/* @bh: what qpemu_lock() returned */
+static inline void qpemu_unlock(spinlock_t *lock, bool bh)
+{
+	if (bh)
+		spin_unlock_bh(lock);
+	else
+		spin_unlock(lock);
+}
 
 /**
  * qpemu_queue_create - make a ring
