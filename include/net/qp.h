@@ -23,6 +23,7 @@ struct iov_iter;
 struct qp_cq;
 struct qp_mr;
 struct qp_mtable;
+struct qp_seat;
 struct qp_sock;
 
 /**
@@ -77,6 +78,8 @@ extern const struct qp_opinfo qp_opinfo[QP_OP_LAST];
  * @op: its row in the table of opcodes
  * @length: bytes of the message, at most QP_MAX_MSG
  * @done: bytes that the protocol has moved
+ * @status: enum qp_wc_status: unless QP_WC_SUCCESS it is malformed, and the
+ *	protocol completes it with this when its turn comes, and fails
  * @data: kernel buffer that holds the message, or NULL: it is in @sqe.sge.
  *	Inline data and sendmsg() have one
  * @dest: where a datagram goes, from &qp_ud_ops.dest; the protocol puts it
@@ -89,6 +92,7 @@ struct qp_wr {
 	const struct qp_opinfo *op;
 	u32 length;
 	u32 done;
+	u16 status;
 	void *data;
 	void *dest;
 	bool msg;
@@ -241,7 +245,7 @@ struct qp_ring {
 struct qp_sq {
 	struct mutex lock;	/* taking entries from the ring */
 	struct qp_ring ring;
-	u32 head;		/* next entry to take, under @lock */
+	u32 head;		/* next entry to take, written under @lock */
 	u32 posted;		/* written under @lock */
 	u32 completed;		/* written by qp_send_done() */
 	size_t wr_size;
@@ -270,11 +274,13 @@ struct qp_rq {
  * @max_msg: bytes of a message, at most
  * @port_qpn: its number on its port, 0 while it has none
  * @port_qkey: its Q_Key there
+ * @closing: its descriptor is closed: what takes long ends
  * @recvs: receives taken by qp_recv_take() and not yet completed
  * @mem: the memory table, shared or not
  * @cq: the completion queue, shared or not; NULL if it has none
  * @sq: send queue
  * @rq: receive queue
+ * @seat: at the thread that takes work from @sq, NULL without QP_SQPOLL
  * @msg_bytes: bytes that sendmsg() queued, limited by SO_SNDBUF
  * @tx_msgs: messages sent
  * @tx_bytes: bytes sent
@@ -295,11 +301,13 @@ struct qp_sock {
 	u32 max_msg;
 	u32 port_qpn;
 	u32 port_qkey;
+	bool closing;
 	atomic_t recvs;
 	struct qp_mtable *mem;
 	struct qp_cq *cq;
 	struct qp_sq sq;
 	struct qp_rq rq;
+	struct qp_seat *seat;
 	atomic_t msg_bytes;
 	atomic64_t tx_msgs;
 	atomic64_t tx_bytes;

@@ -35,6 +35,8 @@ void qp_set_state(struct qp_sock *qp, enum qp_state state)
 {
 	/* Pairs with qp_state() */
 	smp_store_release(&qp->sk.sk_state, qp_sk_states[state]);
+	/* There may be work now that could not be done before */
+	qp_sqpoll_call(qp);
 }
 EXPORT_SYMBOL_GPL(qp_set_state);
 
@@ -132,6 +134,8 @@ static int qp_release(struct socket *sock)
 	if (!sk)
 		return 0;
 	qp_net_del(qp);
+	WRITE_ONCE(qp->closing, true);
+	qp_sqpoll_leave(qp);
 	qp->proto->release(qp);
 	/*
 	 * From here on nobody looks at our memory and our work requests. A peer
@@ -153,6 +157,7 @@ static void qp_destruct(struct sock *sk)
 	struct qp_sock *qp = qp_sk(sk);
 
 	qp->proto->destroy(qp);
+	qp_sqpoll_free(qp);
 	qp_cq_put(qp->cq);
 	module_put(qp->proto->owner);
 }

@@ -11,7 +11,10 @@
 #include "qp_impl.h"
 
 #define QP_CREATE_FLAGS	(QP_CLOEXEC | QP_NONBLOCK | QP_LISTEN | \
-			 QP_SHARE_MEM | QP_SHARE_CQ)
+			 QP_SHARE_MEM | QP_SHARE_CQ | QP_SQPOLL | \
+			 QP_SQ_CPU | QP_SHARE_SQPOLL)
+/* Those that make use of qp_desc.share_fd */
+#define QP_SHARE_FLAGS	(QP_SHARE_MEM | QP_SHARE_CQ | QP_SHARE_SQPOLL)
 
 /* Copy a description from user space; its size stays what the user gave */
 int qp_desc_get(struct qp_desc *desc, const struct qp_desc __user *udesc)
@@ -19,7 +22,7 @@ int qp_desc_get(struct qp_desc *desc, const struct qp_desc __user *udesc)
 	u32 size;
 	int err;
 
-	BUILD_BUG_ON(sizeof(*desc) != QP_DESC_SIZE_V1);
+	BUILD_BUG_ON(offsetofend(struct qp_desc, cq) != QP_DESC_SIZE_V1);
 	if (get_user(size, &udesc->size))
 		return -EFAULT;
 	if (size < QP_DESC_SIZE_V1)
@@ -46,6 +49,8 @@ void qp_desc_fill(const struct qp_sock *qp, struct qp_desc *desc)
 	desc->max_sge = qp->max_sge;
 	desc->max_inline = qp->max_inline;
 	desc->qpn = qp->qpn;
+	desc->sq_cpu = qp_sqpoll_bound(qp);
+	desc->sq_idle = qp_sqpoll_idle(qp);
 	qp_ring_describe(&qp->sq.ring, QP_OFF_SQ, &desc->sq);
 	qp_ring_describe(&qp->rq.ring, QP_OFF_RQ, &desc->rq);
 	qp_ring_describe(qp->cq ? &qp->cq->ring : &none, QP_OFF_CQ, &desc->cq);
@@ -59,8 +64,10 @@ int qp_desc_put(struct qp_sock *qp, const struct qp_desc *desc,
 	struct qp_desc out = *desc;
 
 	qp_desc_fill(qp, &out);
-	/* So that the description can be used again with QP_SHARE_CQ */
+	/* So that it can be used again with QP_SHARE_CQ and QP_SHARE_SQPOLL */
 	out.cq_entries = desc->cq_entries;
+	out.sq_cpu = desc->sq_cpu;
+	out.sq_idle = desc->sq_idle;
 	return copy_to_user(udesc, &out, size) ? -EFAULT : 0;
 }
 
@@ -84,6 +91,16 @@ int qp_desc_check(struct qp_desc *desc, unsigned int flags)
 	if (desc->max_sge > QP_MAX_SGE || desc->max_inline > QP_MAX_INLINE)
 		return -EINVAL;
 	if ((flags & QP_SHARE_CQ) && desc->cq_entries)
+		return -EINVAL;
+	if ((flags & QP_SQPOLL) && !desc->sq_entries)
+		return -EINVAL;
+	if (!(flags & QP_SQPOLL) &&
+	    (flags & (QP_SQ_CPU | QP_SHARE_SQPOLL) || desc->sq_idle))
+		return -EINVAL;
+	/* A thread is described by who makes it */
+	if ((flags & QP_SHARE_SQPOLL) && (flags & QP_SQ_CPU || desc->sq_idle))
+		return -EINVAL;
+	if (!(flags & QP_SQ_CPU) && desc->sq_cpu)
 		return -EINVAL;
 	if (flags & QP_LISTEN) {
 		if (!desc->addr || desc->sq_entries || desc->rq_entries)
@@ -113,17 +130,17 @@ static u32 qp_cqe_size(u32 type)
 	return type == QP_UD ? sizeof(struct qp_ud_cqe) : sizeof(struct qp_cqe);
 }
 
-/* Take the memory table and the CQ: another queue pair's, or new ones */
+/* Take memory table, CQ and thread: another queue pair's, or new ones */
 static int qp_desc_share(struct qp_sock *qp, const struct qp_desc *desc,
 			 unsigned int flags, struct qp_sock *listener)
 {
 	struct qp_sock *mem_of = listener, *cq_of = NULL;
 	struct qp_sock *other = NULL;
-	int err = 0;
+	int err;
 
-	CLASS(fd, f)(flags & (QP_SHARE_MEM | QP_SHARE_CQ) ? desc->share_fd : -1);
+	CLASS(fd, f)(flags & QP_SHARE_FLAGS ? desc->share_fd : -1);
 
-	if (flags & (QP_SHARE_MEM | QP_SHARE_CQ)) {
+	if (flags & QP_SHARE_FLAGS) {
 		if (fd_empty(f))
 			return -EBADF;
 		other = qp_from_file(fd_file(f));
@@ -162,8 +179,12 @@ static int qp_desc_share(struct qp_sock *qp, const struct qp_desc *desc,
 	if (IS_ERR(qp->mem)) {
 		err = PTR_ERR(qp->mem);
 		qp->mem = NULL;
+		return err;
 	}
-	return err;
+	if (!(flags & QP_SQPOLL))
+		return 0;
+	return qp_sqpoll_init(qp, desc, flags,
+			      flags & QP_SHARE_SQPOLL ? other : NULL);
 }
 
 static int qp_desc_bind(struct qp_sock *qp, const struct qp_desc *desc)
@@ -209,7 +230,7 @@ static int qp_desc_listen(struct qp_sock *qp, const struct qp_desc *desc)
  *
  * Context: process, may sleep.
  * Return: 0; -EINVAL, -ENOMEM, -ENOBUFS; -EBADF, -ENOTSOCK, -EXDEV (share_fd);
- * errors of binding a name.
+ * errors of making a thread, and of binding a name.
  */
 int qp_desc_apply(struct qp_sock *qp, const struct qp_desc *desc,
 		  unsigned int flags, struct qp_sock *listener)
@@ -240,6 +261,9 @@ int qp_desc_apply(struct qp_sock *qp, const struct qp_desc *desc,
 	if (err)
 		return err;
 	err = qp_net_add(qp);
+	if (err)
+		return err;
+	err = qp_sqpoll_join(qp);
 	if (err)
 		return err;
 	err = qp_desc_bind(qp, desc);

@@ -136,6 +136,7 @@ static int qp_msg_post(struct qp_sock *qp, struct msghdr *msg, u32 len,
 	wr->dest = dest;
 	wr->length = len;
 	wr->done = 0;
+	wr->status = QP_WC_SUCCESS;
 	wr->data = wr->sqe.inl;
 	wr->msg = true;
 	if (!copy_from_iter_full(wr->data, len, &msg->msg_iter)) {

@@ -76,6 +76,8 @@ static const struct pipe_verdict pipe_not_reading = {
 	QP_WC_REM_OP_ERR, QP_WC_WR_FLUSH_ERR };
 static const struct pipe_verdict pipe_gone = {
 	QP_WC_RETRY_EXC_ERR, QP_WC_WR_FLUSH_ERR };
+static const struct pipe_verdict pipe_unknown = {
+	QP_WC_LOC_QP_OP_ERR, QP_WC_WR_FLUSH_ERR };
 static const struct pipe_verdict pipe_bad_key = {
 	QP_WC_REM_ACCESS_ERR, QP_WC_LOC_PROT_ERR };
 
@@ -203,6 +205,9 @@ static enum pipe_step pipe_may_copy(const struct pipe_end *tx,
 	/* What a closed end left is little, and no worker would carry on */
 	if (READ_ONCE(tx->closed))
 		return wr->msg ? PIPE_DONE : PIPE_CLOSING;
+	/* Who closes it waits for the thread that carries it out */
+	if (READ_ONCE(tx->qp->closing))
+		return PIPE_MORE;
 	return fatal_signal_pending(current) ? PIPE_MORE : PIPE_DONE;
 }
 
@@ -383,6 +388,8 @@ static enum pipe_step pipe_send(struct pipe_end *tx, struct pipe_end *rx,
 
 	if (READ_ONCE(rx->closed))
 		return pipe_fail(tx, rx, wr, pipe_gone);
+	if (wr->status)
+		return pipe_fail(tx, rx, wr, pipe_unknown);
 	if (wr->op->flags & QP_OPF_LOCAL)
 		return pipe_invalidate(tx, rx, wr);
 	if (pipe_open_local(tx, wr))

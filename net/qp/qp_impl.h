@@ -108,6 +108,7 @@ int qp_sqe_check(const struct qp_sqe *sqe, u32 type, u32 opcodes, u32 max_sge,
 		 u32 max_inline);
 int qp_sqe_length(const struct qp_sqe *sqe, u32 *length);
 int qp_send_allowed(const struct qp_sock *qp);
+unsigned int qp_sq_serve(struct qp_sock *qp, unsigned int n);
 int qp_submit(struct qp_sock *qp, unsigned int n);
 bool qp_finished(const struct qp_sock *qp);
 int qp_sq_alloc(struct qp_sock *qp, u32 entries);
@@ -131,6 +132,17 @@ static inline int qp_msg_truesize(u32 length)
 {
 	return sizeof(struct qp_wr) + length;
 }
+
+/* QP_SQPOLL: net/qp/sqpoll.c */
+int qp_sqpoll_init(struct qp_sock *qp, const struct qp_desc *desc,
+		   unsigned int flags, const struct qp_sock *other);
+int qp_sqpoll_join(struct qp_sock *qp);
+void qp_sqpoll_leave(struct qp_sock *qp);
+void qp_sqpoll_free(struct qp_sock *qp);
+bool qp_sqpoll_call(const struct qp_sock *qp);
+bool qp_sqpoll_pending(const struct qp_sock *qp);
+u32 qp_sqpoll_idle(const struct qp_sock *qp);
+u32 qp_sqpoll_bound(const struct qp_sock *qp);
 
 /* Protocols: net/qp/proto.c */
 extern bool qp_available;

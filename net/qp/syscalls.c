@@ -77,7 +77,7 @@ SYSCALL_DEFINE3(queue_pair, int, domain, unsigned int, flags,
 	if (desc.flags)
 		return -EINVAL;
 	/* A name that is made stays: see first whether the answer can arrive */
-	if (copy_to_user(udesc, &desc, QP_DESC_SIZE_V1))
+	if (copy_to_user(udesc, &desc, min_t(size_t, desc.size, sizeof(desc))))
 		return -EFAULT;
 	err = qp_desc_check(&desc, flags);
 	if (err)

@@ -260,8 +260,8 @@ static bool verbs_post_batch(struct verbs_qp *v)
 		w = verbs_first(&v->waiting);
 		if (!w)
 			break;
-		status = 0;
-		if (!(w->qp_wr->op->flags & QP_OPF_LOCAL))
+		status = w->qp_wr->status;
+		if (!status && !(w->qp_wr->op->flags & QP_OPF_LOCAL))
 			status = verbs_prepare(v, w);
 		if (status || w->qp_wr->op->flags & QP_OPF_LOCAL) {
 			if (!n)

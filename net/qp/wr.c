@@ -214,41 +214,39 @@ EXPORT_SYMBOL_GPL(qp_send_room);
 /* Is it disconnected, with no completion under way to its CQ? */
 bool qp_finished(const struct qp_sock *qp)
 {
+	bool pending = qp_sqpoll_pending(qp);	/* taken later than reserved */
 	u32 reserved = smp_load_acquire(&qp->cq->reserved);	/* qp_cq_post() */
 
-	return qp_state(qp) == QP_STATE_ERROR && !reserved &&
+	return qp_state(qp) == QP_STATE_ERROR && !pending && !reserved &&
 	       !atomic_read_acquire(&qp->recvs);	/* qp_recv_report() */
 }
 
 /* Look up where a datagram goes */
 static int qp_sq_dest(struct qp_sock *qp, struct qp_wr *wr)
 {
-	wr->dest = NULL;
-	if (qp->type == QP_UD)
-		wr->dest = qp->proto->ud_ops->dest(qp, wr->sqe.ah, NULL, 0);
-	return PTR_ERR_OR_ZERO(wr->dest);
+	void *dest;
+
+	if (qp->type != QP_UD)
+		return 0;
+	dest = qp->proto->ud_ops->dest(qp, wr->sqe.ah, NULL, 0);
+	if (IS_ERR(dest))
+		return PTR_ERR(dest);
+	wr->dest = dest;
+	return 0;
 }
 
-/* Take one entry from the send queue, or say why not and change nothing */
-static int qp_sq_take(struct qp_sock *qp)
+/* What a malformed entry becomes if nobody can be told but by a completion */
+static const struct qp_opinfo qp_malformed = {
+	.name	= "malformed",
+};
+
+/* Copy an entry of the send queue and check it */
+static int qp_sqe_read(struct qp_sock *qp, const struct qp_sqe *src,
+		       struct qp_wr *wr)
 {
-	struct qp_sq *sq = &qp->sq;
-	const struct qp_sqe *src;
-	struct qp_wr *wr;
 	size_t extra;
-	u32 pending;
 	int err;
 
-	err = qp_ring_pending(&sq->ring, sq->head, &pending);
-	if (err)
-		return err;
-	if (!pending)
-		return -ENODATA;
-	if (qp_sends_outstanding(qp) >= sq->ring.entries)
-		return -EAGAIN;
-
-	wr = sq->wrs + (sq->posted & (sq->ring.entries - 1)) * sq->wr_size;
-	src = qp_ring_entry(&sq->ring, sq->head);
 	qp_ring_read(&wr->sqe, src, sizeof(wr->sqe));
 	err = qp_sqe_check(&wr->sqe, qp->type, READ_ONCE(qp->opcodes),
 			   qp->max_sge, qp->max_inline);
@@ -264,22 +262,58 @@ static int qp_sq_take(struct qp_sock *qp)
 	err = qp_sqe_length(&wr->sqe, &wr->length);
 	if (err)
 		return err;
-	if (wr->length > READ_ONCE(qp->max_msg))
-		return -EMSGSIZE;
+	return wr->length > READ_ONCE(qp->max_msg) ? -EMSGSIZE : 0;
+}
+
+/*
+ * Take one entry from the send queue, or say why not and change nothing. With
+ * @all a malformed one is taken as well, and fails when its turn comes.
+ */
+static int qp_sq_take(struct qp_sock *qp, bool all)
+{
+	struct qp_sq *sq = &qp->sq;
+	struct qp_wr *wr;
+	u32 pending;
+	int err;
+
+	err = qp_ring_pending(&sq->ring, sq->head, &pending);
+	if (err)
+		return err;
+	if (!pending)
+		return -ENODATA;
+	if (qp_sends_outstanding(qp) >= sq->ring.entries)
+		return -EAGAIN;
+
+	wr = sq->wrs + (sq->posted & (sq->ring.entries - 1)) * sq->wr_size;
+	err = qp_sqe_read(qp, qp_ring_entry(&sq->ring, sq->head), wr);
+	if (err && !all)
+		return err;
 	if (!qp_cq_reserve(qp->cq))
 		return -EAGAIN;
-	err = qp_sq_dest(qp, wr);
-	if (err) {
+	wr->dest = NULL;
+	if (!err)
+		err = qp_sq_dest(qp, wr);
+	if (err && !all) {
 		qp_cq_unreserve(qp->cq);
 		return err;
 	}
 
-	wr->op = &qp_opinfo[wr->sqe.opcode];
+	if (err) {
+		wr->op = &qp_malformed;
+		wr->status = QP_WC_LOC_QP_OP_ERR;
+		wr->length = 0;
+		wr->data = NULL;
+	} else {
+		wr->op = &qp_opinfo[wr->sqe.opcode];
+		wr->status = QP_WC_SUCCESS;
+	}
 	wr->done = 0;
 	wr->msg = false;
 	wr->priv = qp_wr_priv(wr, sq->wr_size, qp);
 	WRITE_ONCE(sq->posted, sq->posted + 1);
-	qp_ring_consumed(&sq->ring, ++sq->head);
+	/* Pairs with qp_seat_pending(): its completion is reserved before */
+	smp_store_release(&sq->head, sq->head + 1);
+	qp_ring_consumed(&sq->ring, sq->head);
 	qp->proto->post_send(qp, wr);
 	return 0;
 }
@@ -306,23 +340,61 @@ int qp_send_allowed(const struct qp_sock *qp)
 	}
 }
 
+/* Take up to @n entries; @err is why it ends, 0 if all were taken */
+static unsigned int qp_sq_take_some(struct qp_sock *qp, unsigned int n,
+				    bool all, int *err)
+{
+	unsigned int taken = 0;
+
+	*err = 0;
+	mutex_lock(&qp->sq.lock);
+	while (taken < n) {
+		*err = qp_sq_take(qp, all);
+		if (*err)
+			break;
+		taken++;
+	}
+	mutex_unlock(&qp->sq.lock);
+	return taken;
+}
+
+/**
+ * qp_sq_serve() - accept work from the send queue on behalf of nobody
+ * @qp: a queue pair to which work may be posted, see qp_send_allowed()
+ * @n: how many entries at most
+ *
+ * Malformed entries are accepted, and complete with QP_WC_LOC_QP_OP_ERR. The
+ * caller lets the protocol work.
+ *
+ * Context: process, may sleep.
+ * Return: number of entries accepted.
+ */
+unsigned int qp_sq_serve(struct qp_sock *qp, unsigned int n)
+{
+	int err;
+
+	return qp_sq_take_some(qp, n, true, &err);
+}
+
 /**
  * qp_submit() - accept work from the send queue, and let the protocol work
  * @qp: the queue pair
  * @n: how many entries at most
  *
- * Stops at the first entry that cannot be accepted; it stays in the ring.
+ * Stops at the first entry that cannot be accepted; it stays in the ring. If
+ * there is a thread that takes them, all this does is to wake it.
  *
  * Context: process, may sleep.
  * Return: number of entries accepted, 0 also if there are none in the ring;
  * or the reason if the first could not be: -ENOTCONN, -EPIPE, -EAGAIN (no
  * room for more outstanding work or its completion), -EOVERFLOW (ring index
  * out of range), -EOPNOTSUPP, -EINVAL, -EMSGSIZE and -EDESTADDRREQ (datagrams:
- * longer than a packet, or to nowhere).
+ * longer than a packet, or to nowhere). @n, or the size of the ring if that is
+ * less, if there is a thread.
  */
 int qp_submit(struct qp_sock *qp, unsigned int n)
 {
-	unsigned int taken = 0;
+	unsigned int taken;
 	u32 pending;
 	int err;
 
@@ -335,14 +407,10 @@ int qp_submit(struct qp_sock *qp, unsigned int n)
 		return err;
 	/* Who fills the ring meanwhile does not keep the caller here */
 	n = min(n, qp->sq.ring.entries);
-	mutex_lock(&qp->sq.lock);
-	while (taken < n) {
-		err = qp_sq_take(qp);
-		if (err)
-			break;
-		taken++;
-	}
-	mutex_unlock(&qp->sq.lock);
+	if (qp_sqpoll_call(qp))
+		return qp_ring_pending(&qp->sq.ring, READ_ONCE(qp->sq.head),
+				       &pending) ?: n;
+	taken = qp_sq_take_some(qp, n, false, &err);
 	qp->proto->kick(qp);
 	return taken || err == -ENODATA ? taken : err;
 }

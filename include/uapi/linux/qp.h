@@ -37,6 +37,9 @@ enum qp_protocol {
 #define QP_LISTEN	(1U << 2)	/* a listener, bound to qp_desc.addr */
 #define QP_SHARE_MEM	(1U << 3)	/* (a) use the memory table of qp_desc.share_fd */
 #define QP_SHARE_CQ	(1U << 4)	/* (a) complete into the CQ of qp_desc.share_fd */
+#define QP_SQPOLL	(1U << 5)	/* (a) a thread takes work from the rings */
+#define QP_SQ_CPU	(1U << 6)	/* (a) which is bound to qp_desc.sq_cpu */
+#define QP_SHARE_SQPOLL	(1U << 7)	/* (a) or is the thread of qp_desc.share_fd */
 
 /* Limits that no setting can raise */
 #define QP_MAX_SGE	16		/* gather/scatter entries of a work request */
@@ -73,16 +76,17 @@ struct qp_ring_desc {
 };
 
 /*
- * Bit in a ring's flags word, written by the kernel. In the RQ: the peer waits
- * for a receive, so call qp_enter() after posting one.
+ * Bit in a ring's flags word, written by the kernel: call qp_enter() after moving
+ * an index. In the RQ: the peer waits for a receive. In the SQ, with QP_SQPOLL:
+ * the thread sleeps, or has ended; this goes for all three rings.
  */
 #define QP_RING_NEED_WAKEUP	(1U << 0)
 
 /**
  * struct qp_desc - description of a queue pair, for queue_pair() and qp_accept()
  * @size: in: sizeof(struct qp_desc)
- * @flags: in: qp_accept(): QP_CLOEXEC, QP_NONBLOCK, QP_SHARE_MEM, QP_SHARE_CQ;
- *	queue_pair(): 0, its flags are an argument of their own
+ * @flags: in: qp_accept(): the flags marked (a); queue_pair(): 0, its flags
+ *	are an argument of their own
  * @type: in: enum qp_type; qp_accept(): 0 or the listener's
  * @protocol: in: enum qp_protocol; qp_accept(): 0 or the listener's;
  *	out: the protocol, QP_PROTO_ANY while it is not yet chosen
@@ -98,8 +102,8 @@ struct qp_ring_desc {
  * @ifindex: in: the netdevice to use, 0 for any; AF_UNIX: 0
  * @backlog: in: QP_LISTEN: connections waiting for qp_accept(), at most
  *	net.core.somaxconn; 0 for 1. Otherwise 0
- * @share_fd: in: the queue pair to share with under QP_SHARE_MEM and
- *	QP_SHARE_CQ, else ignored. qp_accept() without QP_SHARE_MEM shares the
+ * @share_fd: in: the queue pair to share with under QP_SHARE_MEM, QP_SHARE_CQ
+ *	and QP_SHARE_SQPOLL, else ignored. qp_accept() without QP_SHARE_MEM shares the
  *	listener's memory table
  * @addr: in: pointer to the local address, 0 for none; qp_accept(): 0
  * @addrlen: in: its length, bytes
@@ -107,6 +111,9 @@ struct qp_ring_desc {
  * @sq: out: send queue
  * @rq: out: receive queue
  * @cq: out: completion queue, shared or not
+ * @sq_cpu: in: QP_SQ_CPU: the CPU that the thread is bound to; otherwise 0
+ * @sq_idle: in: QP_SQPOLL: milliseconds without work before the thread sleeps,
+ *	0 for 1000. Otherwise, and with QP_SHARE_SQPOLL, 0
  */
 struct qp_desc {
 	__u32 size;
@@ -127,6 +134,8 @@ struct qp_desc {
 	struct qp_ring_desc sq;
 	struct qp_ring_desc rq;
 	struct qp_ring_desc cq;
+	__u32 sq_cpu;
+	__u32 sq_idle;
 };
 
 /* Opcodes of send work requests, qp_sqe.opcode, and of completions */
