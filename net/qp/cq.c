@@ -171,23 +171,52 @@ static int qp_cq_wake_function(struct wait_queue_entry *entry,
 /*
  * Look for completions a short while before going to sleep, as long as the
  * CPU has nothing else to do: in a conversation the answer is often faster
- * than a context switch.
+ * than a context switch. True if the wait is over.
  */
-static void qp_cq_poll(const struct qp_cq_waiter *w, const ktime_t *expires)
+static bool qp_cq_poll(const struct qp_cq_waiter *w, const ktime_t *expires)
 {
 	unsigned int us =
 		READ_ONCE(qp_pernet(sock_net(&w->qp->sk))->busy_poll);
 	ktime_t end;
 
 	if (!us)
-		return;
+		return false;
 	end = ktime_add_us(ktime_get(), us);
 	if (expires && ktime_before(*expires, end))
 		end = *expires;
-	while (!qp_cq_wait_over(w) && single_task_running() &&
-	       !need_resched() && !signal_pending(current) &&
-	       ktime_before(ktime_get(), end))
+	while (single_task_running() && !need_resched() &&
+	       !signal_pending(current) && ktime_before(ktime_get(), end)) {
+		if (qp_cq_wait_over(w))
+			return true;
 		cpu_relax();
+	}
+	return false;
+}
+
+/* Sleep until the wait is over */
+static int qp_cq_sleep(struct qp_cq_waiter *w, ktime_t *expires)
+{
+	struct qp_cq *cq = w->qp->cq;
+	int err = 0;
+
+	init_wait_func(&w->entry, qp_cq_wake_function);
+	for (;;) {
+		prepare_to_wait(&cq->wait, &w->entry, TASK_INTERRUPTIBLE);
+		if (qp_cq_wait_over(w)) {
+			err = 0;
+			break;
+		}
+		if (err)
+			break;
+		if (signal_pending(current)) {
+			err = -EINTR;
+			break;
+		}
+		if (!schedule_hrtimeout(expires, HRTIMER_MODE_ABS))
+			err = -ETIME;
+	}
+	finish_wait(&cq->wait, &w->entry);
+	return err;
 }
 
 /**
@@ -208,24 +237,8 @@ int qp_cq_wait(struct qp_sock *qp, u32 min, ktime_t *expires)
 
 	if (qp_cq_ready(qp->cq) >= min)
 		return 0;
-	qp_cq_poll(&w, expires);
-	init_wait_func(&w.entry, qp_cq_wake_function);
-	for (;;) {
-		prepare_to_wait(&qp->cq->wait, &w.entry, TASK_INTERRUPTIBLE);
-		if (qp_cq_wait_over(&w)) {
-			err = 0;
-			break;
-		}
-		if (err)
-			break;
-		if (signal_pending(current)) {
-			err = -EINTR;
-			break;
-		}
-		if (!schedule_hrtimeout(expires, HRTIMER_MODE_ABS))
-			err = -ETIME;
-	}
-	finish_wait(&qp->cq->wait, &w.entry);
+	if (!qp_cq_poll(&w, expires))
+		err = qp_cq_sleep(&w, expires);
 	/* What it has not completed yet is flushed before it is said to be over */
 	if (qp_finished(qp))
 		qp->proto->kick(qp);

@@ -17,7 +17,7 @@
 #include "verbs.h"
 
 /* Of unsignalled requests one in so many is reported by the device */
-#define VERBS_SIGNAL_EVERY	16
+#define VERBS_SIGNAL_EVERY	32
 
 /* Requests that are handed to the device in one call */
 #define VERBS_SEND_BATCH	64
