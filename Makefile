@@ -34,9 +34,11 @@ test:
 bench: programs
 	@vm/deps bench
 	@mkdir -p build/bench
-	@vm/run -p -k $(KIND) -o build/bench -- $(SELFTESTS)/qp_bench.sh $(PROGRAMS) \
-		$(CURDIR)/build/bench
 	@status=0; \
+	vm/run -p -k $(KIND) -o build/bench -- $(SELFTESTS)/qp_bench.sh $(PROGRAMS) \
+		$(CURDIR)/build/bench || status=$$?; \
+	PROGRAMS=$(PROGRAMS) vm/run -p -k $(KIND) -m 4096 -o build/bench -- \
+		$(SELFTESTS)/qp_conns.sh $(CURDIR)/build/bench || status=$$?; \
 	PROGRAMS=$(PROGRAMS) vm/run -p -k $(KIND) -o build/bench -- $(QPEMU)/bench.sh \
 		$(CURDIR)/build/bench || status=$$?; \
 	PROGRAMS=$(PROGRAMS) vm/run -i -k x86 -o build/bench -- $(QPEMU)/instructions.sh \

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
+#include <sys/socket.h>
 #include <linux/types.h>
 
 #define BENCH_MAX_ROUNDS	99
@@ -55,6 +56,8 @@ struct bench_series {
  * struct bench_end - one of the two processes of a measurement
  * @series: what is measured
  * @size: bytes of a message
+ * @id: number of the measurement in this run, for addresses
+ * @other_cpu: processor of the other end, or BENCH_ANY_CPU
  * @active: this end starts the messages; the other, passive end answers
  * @ctl: socket to the other end, idle while time is taken
  * @buf: the messages' memory, @size bytes, page-aligned
@@ -66,6 +69,8 @@ struct bench_series {
 struct bench_end {
 	const struct bench_series *series;
 	size_t size;
+	unsigned int id;
+	int other_cpu;
 	bool active;
 	int ctl;
 	unsigned char *buf;
@@ -81,10 +86,12 @@ struct bench_end {
  * @ops: BENCH_OP() of what it can do
  * @max_batch: most messages that one call of it takes
  * @queue_pair: it is ours; the others are peers to compare with
+ * @network: its ends are on two hosts, see bench_net.c
  * @proto: the protocol of a queue pair
  * @pair: make what both ends inherit, before they fork; may be NULL
  * @open: prepare one end, in its own process; may be NULL
- * @send: active end: move @count messages, a multiple of the batch
+ * @send: active end: move @count messages, a multiple of the batch; NULL if it
+ *	can lose them
  * @receive: passive end: take them; NULL if all operations are one-sided
  * @ping: active end: @count round trips; a one-sided operation's is the time
  *	from posting it alone to its completion
@@ -98,6 +105,7 @@ struct bench_transport {
 	unsigned int ops;
 	unsigned int max_batch;
 	bool queue_pair;
+	bool network;
 	const struct bench_qp_proto *proto;
 	int (*pair)(struct bench_end *end);
 	int (*open)(struct bench_end *end);
@@ -108,6 +116,9 @@ struct bench_transport {
 };
 
 extern const struct bench_transport bench_qp_pipe, bench_qp_pipe_poll, bench_qp_pipe_uring;
+extern const struct bench_transport bench_qp_roce, bench_qp_roce_poll, bench_qp_roce_thread;
+extern const struct bench_transport bench_qp_iwarp;
+extern const struct bench_transport bench_verbs, bench_verbs_events, bench_tcp, bench_udp;
 extern const struct bench_transport bench_stream, bench_seqpacket, bench_pipe;
 extern const struct bench_transport bench_vm_writev, bench_vm_readv, bench_memcpy;
 
@@ -123,6 +134,11 @@ struct bench_placement {
 extern unsigned int bench_inline;
 
 bool bench_have_queue_pairs(void);
+
+/* bench_net.c: the hosts, and who is on which */
+int bench_net_make(void);
+int bench_net_enter(bool active);
+socklen_t bench_net_address(struct sockaddr_storage *addr, unsigned int id, bool active);
 
 /* bench_uring.c: qp_enter() as a command of io_uring */
 struct bench_uring;

@@ -18,13 +18,14 @@
 #define MIN_DEPTH		128
 #define SIGNALS_PER_DEPTH	4
 #define POLL_SECONDS		0.0001
+#define POLLS_PER_CLOCK		256	/* which may be a system call */
 
 unsigned int bench_inline = 64;
 
 struct bench_qp_proto {
 	int domain;
 	__u32 protocol;
-	socklen_t (*address)(struct sockaddr_storage *addr, pid_t id);
+	socklen_t (*address)(struct sockaddr_storage *addr, unsigned int id);
 };
 
 struct remote {
@@ -38,6 +39,7 @@ struct bench_qp {
 	struct remote remote;
 	struct bench_uring *uring;
 	bool poll;
+	bool thread;
 	unsigned int depth;
 	unsigned int signal_every;
 	unsigned int inline_len;
@@ -57,26 +59,33 @@ bool bench_have_queue_pairs(void)
 	return lq_sys_queue_pair(AF_UNIX, 0, NULL) >= 0 || errno != ENOSYS;
 }
 
-static socklen_t address_un(struct sockaddr_storage *addr, pid_t id)
+static socklen_t address_un(struct sockaddr_storage *addr, unsigned int id)
 {
-	char name[32];
+	char name[48];
 
-	snprintf(name, sizeof(name), "@qp_bench-%d", id);
+	snprintf(name, sizeof(name), "@qp_bench-%d-%u", getppid(), id);
 	return lq_addr_un((struct sockaddr_un *)addr, name);
+}
+
+static socklen_t address_net(struct sockaddr_storage *addr, unsigned int id)
+{
+	return bench_net_address(addr, id, false);
 }
 
 /* A listener that serves one connection */
 static int accept_one(struct bench_end *end, struct lq *q, const struct qp_desc *desc)
 {
 	const struct bench_qp_proto *proto = end->series->transport->proto;
+	struct qp_desc d = lq_desc(0, 0, 0);
 	struct sockaddr_storage addr;
 	bool listening = true;
 	struct lq listener;
-	socklen_t len;
 	int err;
 
-	len = proto->address(&addr, getppid());
-	if (lq_listen(&listener, proto->domain, &addr, len, QP_CLOEXEC, 1))
+	d.protocol = proto->protocol;
+	d.addrlen = proto->address(&addr, end->id);
+	d.addr = (unsigned long)&addr;
+	if (lq_open(&listener, proto->domain, QP_CLOEXEC | QP_LISTEN, &d))
 		return -errno;
 	err = bench_tell(end, &listening, sizeof(listening));
 	if (!err && lq_accept(q, listener.fd, desc))
@@ -85,7 +94,8 @@ static int accept_one(struct bench_end *end, struct lq *q, const struct qp_desc 
 	return err;
 }
 
-static int connect_one(struct bench_end *end, struct lq *q, const struct qp_desc *desc)
+static int connect_one(struct bench_end *end, struct lq *q, unsigned int flags,
+		       const struct qp_desc *desc)
 {
 	const struct bench_qp_proto *proto = end->series->transport->proto;
 	struct sockaddr_storage addr;
@@ -96,8 +106,9 @@ static int connect_one(struct bench_end *end, struct lq *q, const struct qp_desc
 	err = bench_hear(end, &listening, sizeof(listening));
 	if (err)
 		return err;
-	len = proto->address(&addr, getppid());
-	if (lq_open(q, proto->domain, QP_CLOEXEC, desc) || lq_sys_connect(q->fd, &addr, len))
+	len = proto->address(&addr, end->id);
+	if (lq_open(q, proto->domain, QP_CLOEXEC | flags, desc) ||
+	    lq_sys_connect(q->fd, &addr, len))
 		return -errno;
 	return 0;
 }
@@ -120,7 +131,7 @@ static bool goes_inline(const struct bench_end *end)
 	return (op == BENCH_SEND || op == BENCH_WRITE) && end->size <= bench_inline;
 }
 
-static int open_qp(struct bench_end *end)
+static int open_with(struct bench_end *end, unsigned int flags)
 {
 	unsigned int batch = end->series->batch;
 	struct bench_qp *b = calloc(1, sizeof(*b));
@@ -137,8 +148,28 @@ static int open_qp(struct bench_end *end)
 	desc = lq_desc(b->depth, b->depth, 0);
 	desc.protocol = end->series->transport->proto->protocol;
 	desc.max_inline = b->inline_len;
-	err = end->active ? connect_one(end, &b->q, &desc) : accept_one(end, &b->q, &desc);
+	if (flags & QP_SQPOLL && end->other_cpu != BENCH_ANY_CPU) {
+		flags |= QP_SQ_CPU;
+		desc.sq_cpu = end->other_cpu;
+	}
+	err = end->active ? connect_one(end, &b->q, flags, &desc) :
+			    accept_one(end, &b->q, &desc);
 	return err ?: share_memory(end, b);
+}
+
+static int open_qp(struct bench_end *end)
+{
+	return open_with(end, 0);
+}
+
+/* The active end has a thread, on the processor of the passive one, which is idle */
+static int open_thread(struct bench_end *end)
+{
+	int err = open_with(end, end->active ? QP_SQPOLL : 0);
+
+	if (!err)
+		((struct bench_qp *)end->priv)->thread = end->active;
+	return err;
 }
 
 static int open_uring(struct bench_end *end)
@@ -164,12 +195,17 @@ static int open_polling(struct bench_end *end)
 /* The completion queue is our memory: looking at it is no system call */
 static bool poll_cq(const struct bench_qp *b, unsigned int min_complete)
 {
-	double until = bench_now() + POLL_SECONDS;
+	double until = 0, now;
+	unsigned int i;
 
 	do {
-		if (lq_used(&b->q.cq) >= min_complete)
-			return true;
-	} while (bench_now() < until);
+		for (i = 0; i < POLLS_PER_CLOCK; i++)
+			if (lq_used(&b->q.cq) >= min_complete)
+				return true;
+		now = bench_now();
+		if (!until)
+			until = now + POLL_SECONDS;
+	} while (now < until);
 	return false;
 }
 
@@ -186,11 +222,23 @@ static int enter_kernel(struct bench_qp *b, unsigned int to_submit, unsigned int
 	return n == (int)to_submit ? 0 : -EBUSY;
 }
 
+/* The thread does it; no system call unless it sleeps */
+static int leave_to_thread(struct bench_qp *b, unsigned int min_complete)
+{
+	do {
+		if (lq_nudge(&b->q) < 0)
+			return -errno;
+	} while (lq_used(&b->q.cq) < min_complete);
+	return 0;
+}
+
 /* Posts what is in the rings and waits for completions */
 static int enter(struct bench_qp *b, unsigned int to_submit, unsigned int min_complete)
 {
 	int err = 0;
 
+	if (b->thread)
+		return leave_to_thread(b, min_complete);
 	if (!b->poll || !min_complete)
 		return enter_kernel(b, to_submit, min_complete);
 	if (to_submit || lq_need_wakeup(&b->q.rq))
@@ -406,4 +454,71 @@ const struct bench_transport bench_qp_pipe_uring = {
 	.receive = receive_qp,
 	.ping = ping_qp,
 	.pong = pong_qp,
+};
+
+/* On the network. The flags of iWARP's WRITEs say when TCP has taken them. */
+static const struct bench_qp_proto proto_roce = {
+	.domain = AF_INET,
+	.protocol = QP_PROTO_ROCE,
+	.address = address_net,
+};
+
+static const struct bench_qp_proto proto_iwarp = {
+	.domain = AF_INET,
+	.protocol = QP_PROTO_IWARP,
+	.address = address_net,
+};
+
+const struct bench_transport bench_qp_roce = {
+	.name = "roce",
+	.ops = BENCH_OP(SEND) | BENCH_OP(WRITE) | BENCH_OP(READ) | BENCH_OP(CAS) | BENCH_OP(ADD),
+	.max_batch = BENCH_MAX_BATCH,
+	.queue_pair = true,
+	.network = true,
+	.proto = &proto_roce,
+	.open = open_qp,
+	.send = send_qp,
+	.receive = receive_qp,
+	.ping = ping_qp,
+	.pong = pong_qp,
+};
+
+const struct bench_transport bench_qp_roce_poll = {
+	.name = "roce-poll",
+	.ops = BENCH_OP(SEND),
+	.max_batch = BENCH_MAX_BATCH,
+	.queue_pair = true,
+	.network = true,
+	.proto = &proto_roce,
+	.open = open_polling,
+	.send = send_qp,
+	.receive = receive_qp,
+	.ping = ping_qp,
+	.pong = pong_qp,
+};
+
+/* What the passive end has no part in: its processor is the thread's */
+const struct bench_transport bench_qp_roce_thread = {
+	.name = "roce-sqpoll",
+	.ops = BENCH_OP(WRITE) | BENCH_OP(READ),
+	.max_batch = BENCH_MAX_BATCH,
+	.queue_pair = true,
+	.network = true,
+	.proto = &proto_roce,
+	.open = open_thread,
+	.send = send_qp,
+	.ping = ping_one_sided,
+};
+
+/* A SEND of iWARP must find a receive, which it does not wait for */
+const struct bench_transport bench_qp_iwarp = {
+	.name = "iwarp",
+	.ops = BENCH_OP(WRITE) | BENCH_OP(READ),
+	.max_batch = BENCH_MAX_BATCH,
+	.queue_pair = true,
+	.network = true,
+	.proto = &proto_iwarp,
+	.open = open_qp,
+	.send = send_qp,
+	.ping = ping_one_sided,
 };

@@ -54,6 +54,38 @@ const struct bench_target bench_targets[] = {
 		.text = "                          polling for the completion",
 		.series = SERIES(qp_pipe_poll, SEND, 1), .peer = SERIES(seqpacket, SEND, 1),
 		.size = 64, .test = BENCH_RTT,
+	}, {
+		.text = "RoCE: WRITE of 64 KiB, 32 a call: bandwidth, times libibverbs'",
+		.series = SERIES(qp_roce, WRITE, 32), .peer = SERIES(verbs, WRITE, 32),
+		.size = 65536, .test = BENCH_RATE, .ratio = 0.95,
+	}, {
+		.text = "                                  times TCP's",
+		.series = SERIES(qp_roce, WRITE, 32), .peer = SERIES(tcp, SEND, 1),
+		.size = 65536, .test = BENCH_RATE,
+	}, {
+		.text = "      SEND of 64 B: round trip, libibverbs' with events by ours",
+		.series = SERIES(qp_roce, SEND, 1), .peer = SERIES(verbs_events, SEND, 1),
+		.size = 64, .test = BENCH_RTT, .ratio = 1,
+	}, {
+		.text = "                    TCP's by ours",
+		.series = SERIES(qp_roce, SEND, 1), .peer = SERIES(tcp, SEND, 1),
+		.size = 64, .test = BENCH_RTT,
+	}, {
+		.text = "                    UDP's by ours",
+		.series = SERIES(qp_roce, SEND, 1), .peer = SERIES(udp, SEND, 1),
+		.size = 64, .test = BENCH_RTT,
+	}, {
+		.text = "      WRITE of 8 B by QP_SQPOLL: rate, times one qp_enter() each",
+		.series = SERIES(qp_roce_thread, WRITE, 1), .peer = SERIES(qp_roce, WRITE, 1),
+		.size = 8, .test = BENCH_RATE, .ratio = 2,
+	}, {
+		.text = "                                 times libibverbs'",
+		.series = SERIES(qp_roce_thread, WRITE, 1), .peer = SERIES(verbs, WRITE, 1),
+		.size = 8, .test = BENCH_RATE,
+	}, {
+		.text = "iWARP: WRITE of 64 KiB, 32 a call: bandwidth, times TCP's",
+		.series = SERIES(qp_iwarp, WRITE, 32), .peer = SERIES(tcp, SEND, 1),
+		.size = 65536, .test = BENCH_RATE,
 	},
 	{ }
 };
@@ -172,6 +204,8 @@ static bool begins_series(const struct bench_results *results, size_t i,
  */
 static bool compares(const struct bench_series *ours, const struct bench_series *peer)
 {
+	if (peer->transport->network != ours->transport->network)
+		return false;
 	if (peer->transport->queue_pair || (peer->batch != 1 && peer->batch != ours->batch))
 		return false;
 	if (peer->transport->proto)

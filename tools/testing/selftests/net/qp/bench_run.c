@@ -129,6 +129,9 @@ static void open_end(struct bench_end *end)
 	if (!end->buf)
 		end_badly(end, "memory", -ENOMEM);
 	fill(end);
+	err = t->network ? bench_net_enter(end->active) : 0;
+	if (err)
+		end_badly(end, "host", err);
 	err = t->open ? t->open(end) : 0;
 	if (is_impossible(err))
 		exit(ENDED_IMPOSSIBLE);
@@ -249,6 +252,7 @@ static void close_pair(const struct bench_end *end)
 int bench_measure(const struct bench_series *series, size_t size, enum bench_test test,
 		  const struct bench_placement *placement, double duration, double *value)
 {
+	static unsigned int id;
 	struct bench_end end[2];
 	int ctl[2], i, ended;
 	double *shared;
@@ -256,9 +260,11 @@ int bench_measure(const struct bench_series *series, size_t size, enum bench_tes
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ctl))
 		return -errno;
+	id++;
 	for (i = 0; i < 2; i++)
 		end[i] = (struct bench_end) {
-			.series = series, .size = size, .active = !i,
+			.series = series, .size = size, .id = id, .active = !i,
+			.other_cpu = i ? placement->active : placement->passive,
 			.ctl = ctl[i], .in = -1, .out = -1,
 		};
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Peers with a descriptor: AF_UNIX stream and seqpacket sockets and pipe(2).
+ * Peers with a descriptor: AF_UNIX stream and seqpacket sockets, pipe(2), and
+ * between two hosts TCP and UDP.
  * A call moves one message, or a batch of them with sendmmsg() and
  * recvmmsg(). Buffers of the kernel keep their defaults unless a message
  * does not fit.
@@ -10,6 +11,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -17,6 +20,9 @@
 /* Room for two of the largest messages and their sk_buffs */
 #define SNDBUF_PER_BYTE	2
 #define SNDBUF_EXTRA	(128 << 10)
+
+/* Longest datagram of UDP over IPv4 */
+#define UDP_MAX		65507
 
 static int fit_sndbuf(int fd, size_t size)
 {
@@ -245,6 +251,91 @@ const struct bench_transport bench_pipe = {
 	.pair = pair_pipes,
 	.send = write_messages,
 	.receive = read_messages,
+	.ping = ping,
+	.pong = pong,
+};
+
+static int listen_tcp(struct bench_end *end)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = bench_net_address(&addr, end->id, false);
+	int fd = socket(addr.ss_family, SOCK_STREAM, 0), err;
+	bool listening = true;
+
+	if (fd < 0 || bind(fd, (void *)&addr, len) || listen(fd, 1))
+		return -errno;
+	err = bench_tell(end, &listening, sizeof(listening));
+	if (err)
+		return err;
+	end->in = accept(fd, NULL, NULL);
+	close(fd);
+	return end->in < 0 ? -errno : 0;
+}
+
+static int connect_tcp(struct bench_end *end)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = bench_net_address(&addr, end->id, false);
+	bool listening;
+	int err;
+
+	err = bench_hear(end, &listening, sizeof(listening));
+	if (err)
+		return err;
+	end->in = socket(addr.ss_family, SOCK_STREAM, 0);
+	return end->in < 0 || connect(end->in, (void *)&addr, len) ? -errno : 0;
+}
+
+static int open_tcp(struct bench_end *end)
+{
+	int err = end->active ? connect_tcp(end) : listen_tcp(end), on = 1;
+
+	if (err)
+		return err;
+	end->out = end->in;
+	return setsockopt(end->in, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) ? -errno : 0;
+}
+
+/* Each end is bound, then says so, then connects to the other */
+static int open_udp(struct bench_end *end)
+{
+	struct sockaddr_storage mine, theirs;
+	socklen_t len = bench_net_address(&mine, end->id, end->active);
+	bool bound = true;
+	int err;
+
+	if (end->size > UDP_MAX)
+		return -EMSGSIZE;
+	bench_net_address(&theirs, end->id, !end->active);
+	end->in = socket(mine.ss_family, SOCK_DGRAM, 0);
+	end->out = end->in;
+	if (end->in < 0 || bind(end->in, (void *)&mine, len))
+		return -errno;
+	err = bench_tell(end, &bound, sizeof(bound)) ?: bench_hear(end, &bound, sizeof(bound));
+	if (err)
+		return err;
+	return connect(end->in, (void *)&theirs, len) ? -errno : 0;
+}
+
+const struct bench_transport bench_tcp = {
+	.name = "tcp",
+	.ops = BENCH_OP(SEND),
+	.max_batch = 1,
+	.network = true,
+	.open = open_tcp,
+	.send = write_messages,
+	.receive = read_messages,
+	.ping = ping,
+	.pong = pong,
+};
+
+/* Without flow control a rate would be one of losses */
+const struct bench_transport bench_udp = {
+	.name = "udp",
+	.ops = BENCH_OP(SEND),
+	.max_batch = 1,
+	.network = true,
+	.open = open_udp,
 	.ping = ping,
 	.pong = pong,
 };

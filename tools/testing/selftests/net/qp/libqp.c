@@ -227,7 +227,10 @@ int lq_pair_at(struct lq *a, struct lq *b, const struct lq *listener,
 
 	a->fd = -1;
 	b->fd = -1;
+	/* A thread, if one is asked for, serves only the end that connects */
 	peer.flags = flags & (QP_CLOEXEC | QP_NONBLOCK);
+	peer.sq_cpu = 0;
+	peer.sq_idle = 0;
 	if (!lq_open(a, domain, flags | QP_NONBLOCK, desc) &&
 	    !meet(a, b, listener, &peer, addr, len) &&
 	    (flags & QP_NONBLOCK || !clear_nonblock(a->fd)))

@@ -269,6 +269,17 @@ static inline bool lq_need_wakeup(const struct lq_ring *rq)
 	return lq_load(rq->flags) & QP_RING_NEED_WAKEUP;
 }
 
+/*
+ * With QP_SQPOLL: an index was moved, see to it that the thread looks. If there
+ * is no thread any more the call takes what is in the ring.
+ */
+static inline int lq_nudge(struct lq *q)
+{
+	if (lq_need_wakeup(&q->sq))
+		return lq_sys_enter(q->fd, lq_used(&q->sq), 0, 0, NULL);
+	return 0;
+}
+
 static inline int lq_submit_recv(struct lq *q)
 {
 	lq_submit(&q->rq);

@@ -21,6 +21,8 @@ static const struct bench_transport * const transports[] = {
 	&bench_qp_pipe, &bench_qp_pipe_poll, &bench_qp_pipe_uring,
 	&bench_stream, &bench_seqpacket, &bench_pipe,
 	&bench_vm_writev, &bench_vm_readv, &bench_memcpy,
+	&bench_qp_roce, &bench_qp_roce_poll, &bench_qp_roce_thread, &bench_qp_iwarp,
+	&bench_verbs, &bench_verbs_events, &bench_tcp, &bench_udp,
 };
 
 static const char default_sizes[] = "8,64,512,4K,64K,512K,4M";
@@ -63,7 +65,15 @@ static const char usage[] =
 "  stream, seqpacket     AF_UNIX sockets; batches with sendmmsg and recvmmsg\n"
 "  pipe                  pipe(2)\n"
 "  vm_writev, vm_readv   process_vm_writev(2), process_vm_readv(2)\n"
-"  memcpy                within one process\n";
+"  memcpy                within one process\n"
+"and between two hosts, network namespaces joined by a veth pair:\n"
+"  roce                  queue pairs over RoCE, on qpemu\n"
+"  roce-poll             the same, polling the completion queue before waiting\n"
+"  roce-sqpoll           the same with QP_SQPOLL, never calling the kernel\n"
+"  iwarp                 queue pairs over iWARP, on siw\n"
+"  verbs                 libibverbs on the same qpemu device, polling\n"
+"  verbs-event           the same, waiting for events\n"
+"  tcp, udp              sockets; of udp only the round trip\n";
 
 #define fail(fmt, ...)							\
 	do {								\
@@ -241,10 +251,25 @@ static bool is_measured(const struct bench_series *s, size_t size)
 	return !bench_atomic(s->op) || size == sizeof(__u64);
 }
 
-/* Queue pairs need a kernel that has them, and io_uring's are queue pairs */
+/*
+ * Queue pairs need a kernel that has them, and io_uring's are queue pairs. Hosts
+ * need root.
+ */
 static bool is_possible(const struct bench_transport *t)
 {
-	return !t->proto || bench_have_queue_pairs();
+	static int hosts = 1;
+
+	if (t->proto && !bench_have_queue_pairs())
+		return false;
+	if (!t->network)
+		return true;
+	if (hosts > 0) {
+		hosts = bench_net_make();
+		if (hosts)
+			fprintf(stderr, "No hosts, so nothing between them: %s\n",
+				strerror(-hosts));
+	}
+	return !hosts;
 }
 
 static void plan_series(void)
@@ -296,7 +321,9 @@ static void plan(void)
 /* A round trip is one message, whatever the batch */
 static bool has_test(const struct bench_case *c, enum bench_test test)
 {
-	return test == BENCH_RATE || c->series->batch == 1;
+	const struct bench_transport *t = c->series->transport;
+
+	return test == BENCH_RATE ? !!t->send : c->series->batch == 1 && t->ping;
 }
 
 static int measure_case(struct bench_case *c)

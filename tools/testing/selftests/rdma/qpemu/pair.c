@@ -122,7 +122,7 @@ static void choose_gid(struct end *e, const char *dev)
 			return;
 		}
 	}
-	die("%s has no GID of the kind asked for", dev);
+	die("%s has no GID of the kind asked for", dev ?: "the device");
 }
 
 /* An address of the namespace that the other end can reach */
@@ -164,24 +164,31 @@ static void open_way(struct end *e)
 	e->ctx = e->id->verbs;
 }
 
+/* The device that is called so, or any for which a program needs no rdma_cm */
+static bool is_device(struct ibv_device *device, const char *dev)
+{
+	return dev ? !strcmp(ibv_get_device_name(device), dev) :
+		     device->transport_type == IBV_TRANSPORT_IB;
+}
+
 static void open_by_name(struct end *e, const char *dev)
 {
 	struct ibv_device **list = ibv_get_device_list(NULL);
 	int i;
 
 	for (i = 0; list && list[i]; i++) {
-		if (strcmp(ibv_get_device_name(list[i]), dev))
+		if (!is_device(list[i], dev))
 			continue;
 		e->ctx = ibv_open_device(list[i]);
 		break;
 	}
 	if (!e->ctx)
-		die("cannot open device %s", dev);
+		die("cannot open device %s", dev ?: "at all");
 	ibv_free_device_list(list);
 	choose_gid(e, dev);
 }
 
-static void open_device(struct end *e, const char *dev)
+void pair_open(struct end *e, const char *dev)
 {
 	if (pair_options.cm)
 		open_way(e);
@@ -208,7 +215,7 @@ static int run_end(const char *name, int side, int fd, int (*fn)(struct end *e))
 		name = slash + 1;
 	}
 	errno = 0;
-	open_device(&e, name);
+	pair_open(&e, name);
 	return fn(&e);
 }
 

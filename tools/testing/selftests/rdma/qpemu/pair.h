@@ -63,6 +63,9 @@ extern struct pair_options {
  */
 int pair_run(char *const names[2], int (*fn)(struct end *e));
 
+/* What it does in each: open the device, any one if dev is NULL, and its first port */
+void pair_open(struct end *e, const char *dev);
+
 /* Whether that option is one of these, and then takes it */
 bool pair_option(int opt, const char *arg);
 #define PAIR_OPTIONS "61cm:t:T:"
