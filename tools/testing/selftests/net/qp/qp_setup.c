@@ -12,6 +12,9 @@
 #include "kselftest_harness.h"
 #include "qp_test.h"
 
+/* Bytes of struct qp_desc in its first version */
+#define DESC_SIZE_V1	((__u32)offsetof(struct qp_desc, sq_cpu))
+
 FIXTURE(setup)
 {
 	struct qp_desc d;
@@ -61,9 +64,9 @@ static const struct {
 	int err;
 } refused[] = {
 	{ "flag", 0, 1U << 31, DESC(), EINVAL },
-	{ "next flag", 0, QP_SHARE_CQ << 1, DESC(), EINVAL },
+	{ "next flag", 0, QP_SHARE_SQPOLL << 1, DESC(), EINVAL },
 	{ "size 0", 0, 0, DESC(.size = 0), EINVAL },
-	{ "short size", 0, 0, DESC(.size = sizeof(struct qp_desc) - 8), EINVAL },
+	{ "short size", 0, 0, DESC(.size = DESC_SIZE_V1 - 8), EINVAL },
 	{ "huge size", 0, 0, DESC(.size = 1U << 30), E2BIG },
 	{ "no domain", 1000, 0, DESC(), EAFNOSUPPORT },
 	{ "negative domain", -1, 0, DESC(), EAFNOSUPPORT },
@@ -195,6 +198,22 @@ TEST_F_CORE(setup, grown_desc)
 	big.d.size = sizeof(big);
 	big.news[3] = 1ULL << 63;
 	EXPECT_ERRNO(E2BIG, lq_sys_queue_pair(variant->be->domain, 0, &big.d));
+}
+
+/* A program that was compiled with the first version of the structure */
+TEST_F_CORE(setup, old_desc)
+{
+	struct qp_desc d = self->d;
+	struct lq q;
+
+	d.size = DESC_SIZE_V1;
+	d.sq_cpu = 12345;	/* is not the kernel's to read or write */
+	d.sq_idle = 54321;
+	ASSERT_EQ(0, qt_open(variant->be, &q, 0, &d));
+	EXPECT_EQ(DESC_SIZE_V1, q.desc.size);
+	EXPECT_EQ(12345, q.desc.sq_cpu);
+	EXPECT_EQ(54321, q.desc.sq_idle);
+	lq_close(&q);
 }
 
 static const struct {
