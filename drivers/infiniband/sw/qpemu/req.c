@@ -490,11 +490,19 @@ static unsigned long ack_timeout(const struct qpemu_qp *qp)
 	return max(nsecs_to_jiffies(4096ULL << min(qp->attr.timeout, 31)), 2UL);
 }
 
-/* Start the timer if something is to be acknowledged and it does not run. */
+/*
+ * Start the timer if something is to be acknowledged and it does not run. As long
+ * as nothing is lost it may come late, up to four times the timeout: so many
+ * queue pairs that send now and then are not woken for nothing each time.
+ */
 void qpemu_req_arm(struct qpemu_qp *qp)
 {
+	unsigned long timeout = ack_timeout(qp);
+
+	if (qp->sq.retries == qp->attr.retry_cnt)
+		timeout *= 2;
 	if (qp->attr.timeout && !timer_pending(&qp->sq.timer))
-		mod_timer(&qp->sq.timer, jiffies + ack_timeout(qp));
+		mod_timer(&qp->sq.timer, jiffies + timeout);
 }
 
 static void timed_out(struct qpemu_qp *qp)

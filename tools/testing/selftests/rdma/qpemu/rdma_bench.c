@@ -281,9 +281,10 @@ static void connect_all(struct end *e)
 static int bench(struct end *e)
 {
 	struct rlimit memlock = { RLIM_INFINITY, RLIM_INFINITY };
+	bool two_sided = op == SEND || op == ROUND_TRIP;
 	struct qp_size qp_size = {
-		.type = IBV_QPT_RC, .send = depth + 32,
-		.recv = op == SEND || op == ROUND_TRIP ? 4 * credit() + 32 : 1,
+		.type = IBV_QPT_RC, .send = depth + (two_sided ? 32 : 0),
+		.recv = two_sided ? 4 * credit() + 32 : 1,
 	};
 	double figure;
 	int i;
