@@ -576,6 +576,7 @@ bool qp_sqpoll_call(const struct qp_sock *qp)
  * @qp: the queue pair
  *
  * Context: any; the queue pair has its rings.
+ * Return: true if there are some, and there is a thread.
  */
 bool qp_sqpoll_pending(const struct qp_sock *qp)
 {

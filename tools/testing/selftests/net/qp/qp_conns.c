@@ -159,7 +159,7 @@ static void client(void)
 	printf("%.1f KiB for both ends\n", (double)(before - available()) / count);
 }
 
-static void usage(void)
+static void help(void)
 {
 	fprintf(stderr, "usage: qp_conns [-n COUNT] [-l] ADDRESS\n");
 	exit(2);
@@ -177,11 +177,11 @@ int main(int argc, char **argv)
 		else if (opt == 'l')
 			listens = true;
 		else
-			usage();
+			help();
 	}
 	if (argc - optind != 1 || !count || count > MAX_COUNT ||
 	    inet_pton(AF_INET, argv[optind], &addr.sin_addr) != 1)
-		usage();
+		help();
 	addr.sin_port = htons(PORT);
 	fds = calloc(count, sizeof(*fds));
 	if (!fds || setrlimit(RLIMIT_NOFILE, &files))
