@@ -218,8 +218,9 @@ static void verbs_kick(struct qp_sock *qp)
 {
 	struct verbs_qp *v = verbs_qp(qp);
 
-	verbs_send_run(v);
+	/* A send may be what the peer waits for to send something itself */
 	verbs_recv_run(v);
+	verbs_send_run(v);
 }
 
 static __poll_t verbs_poll(struct qp_sock *qp)
