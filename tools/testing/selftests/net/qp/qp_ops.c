@@ -300,7 +300,7 @@ TEST_F(ops, empty_entries)
 /*
  * 1 GiB, the longest message: sixteen times the same 64 MiB. A network takes as
  * many of them as it can, smaller ones where the kernel checks itself, and with
- * rxe: packets cost more then than bytes do.
+ * rxe and siw: packets cost more then than bytes do.
  */
 static __u32 longest_piece(const struct backend *be)
 {
@@ -308,7 +308,10 @@ static __u32 longest_piece(const struct backend *be)
 
 	if (be->flags & F_LOCAL)
 		return piece;
-	return qt_debug_kernel() || be->flags & F_RXE ? piece / 16 : piece;
+	if (qt_debug_kernel() || be->flags & F_RXE ||
+	    be->protocol == QP_PROTO_IWARP)
+		return piece / 16;
+	return piece;
 }
 
 TEST_F_TIMEOUT(ops, longest, 240)
