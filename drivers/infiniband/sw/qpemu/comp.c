@@ -90,6 +90,7 @@ static void advance(struct qpemu_qp *qp, u32 psn)
 	sq->retries = qp->attr.retry_cnt;
 	sq->rnr_retries = qp->attr.rnr_retry;
 	sq->progress = jiffies;
+	sq->charged = jiffies;
 	if (psn_diff(psn, sq->psn) <= 0)
 		return;
 
@@ -164,19 +165,25 @@ static void not_ready(struct qpemu_qp *qp, u8 timer)
 	mod_timer(&sq->timer, jiffies + max(usecs_to_jiffies(rnr_pause[timer] * 10), 1UL));
 }
 
+/*
+ * Where packets overtake each other these come one after the other, from a peer
+ * that is there. So they count as one retry in the time of a timeout: the end
+ * comes no sooner than that of a peer that is silent, and no later.
+ */
 static void sequence_error(struct qpemu_qp *qp, bool moved)
 {
 	struct qpemu_dev *dev = to_qdev(qp->ibqp.device);
 	struct qpemu_sq *sq = &qp->sq;
 
 	qpemu_count(dev, QPEMU_RCVD_SEQ_ERR);
-	if (!moved) {
+	if (!moved && time_after_eq(jiffies, sq->charged + qpemu_ack_timeout(qp))) {
 		if (!sq->retries) {
 			qpemu_count(dev, QPEMU_RETRY_EXCEEDED);
 			qpemu_comp_fail(qp, IB_WC_RETRY_EXC_ERR);
 			return;
 		}
 		sq->retries--;
+		sq->charged = jiffies;
 	}
 	trace_qpemu_retry(qp, sq->una, "sequence");
 	qpemu_req_lost(qp, false);

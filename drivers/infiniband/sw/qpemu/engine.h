@@ -18,6 +18,8 @@ void qpemu_req_rewind(struct qpemu_qp *qp, u32 psn);
 void qpemu_req_lost(struct qpemu_qp *qp, bool silence);
 void qpemu_req_timer(struct timer_list *timer);
 void qpemu_req_arm(struct qpemu_qp *qp);
+/* How long to wait for an acknowledgment, in jiffies */
+unsigned long qpemu_ack_timeout(const struct qpemu_qp *qp);
 
 /* comp.c: the completer; under sq_lock */
 void qpemu_comp_rx(struct qpemu_qp *qp, struct sk_buff *skb, struct qpemu_pkt *pkt);

@@ -507,6 +507,7 @@ struct qpemu_train {
  * @order: responses that came before their turn
  * @train: packets that are not yet sent; none while nobody has the lock
  */
+ * @charged: when @una last moved or a NAK last took one of @retries, in jiffies
 struct qpemu_sq {
 	struct qpemu_queue *queue;
 	struct list_head wqes;
@@ -537,6 +538,7 @@ struct qpemu_sq {
 	struct qpemu_order order;
 	struct qpemu_train train;
 };
+	unsigned long charged;
 
 /**
  * struct qpemu_rq - responder; under qp->rq_lock

@@ -485,7 +485,7 @@ void qpemu_req_lost(struct qpemu_qp *qp, bool silence)
  */
 
 /* IBA v1 9.7.6.1.3: 4.096 us * 2^timeout, or a little more; 0 means for ever. */
-static unsigned long ack_timeout(const struct qpemu_qp *qp)
+unsigned long qpemu_ack_timeout(const struct qpemu_qp *qp)
 {
 	return max(nsecs_to_jiffies(4096ULL << min(qp->attr.timeout, 31)), 2UL);
 }
@@ -497,7 +497,7 @@ static unsigned long ack_timeout(const struct qpemu_qp *qp)
  */
 void qpemu_req_arm(struct qpemu_qp *qp)
 {
-	unsigned long timeout = ack_timeout(qp);
+	unsigned long timeout = qpemu_ack_timeout(qp);
 
 	if (qp->sq.retries == qp->attr.retry_cnt)
 		timeout *= 2;
@@ -537,8 +537,8 @@ void qpemu_req_timer(struct timer_list *timer)
 		if (sq->waiting_rnr) {
 			sq->waiting_rnr = false;
 		} else if (qpemu_reliable(qp) && psn_diff(sq->psn, sq->una) > 0) {
-			if (time_before(jiffies, sq->progress + ack_timeout(qp)))
-				mod_timer(&sq->timer, sq->progress + ack_timeout(qp));
+			if (time_before(jiffies, sq->progress + qpemu_ack_timeout(qp)))
+				mod_timer(&sq->timer, sq->progress + qpemu_ack_timeout(qp));
 			else if (qp->attr.timeout)
 				timed_out(qp);
 		}

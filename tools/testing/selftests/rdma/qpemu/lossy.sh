@@ -8,6 +8,8 @@
 # corrupt and delay packets, both ways. MIB is the amount for each operation and
 # link: 256 unless the environment says otherwise.
 #
+# LINK is the name of a link, or a pattern, to try that alone.
+#
 # Packets are lost one by one, not by super-packets, but on the first of the links.
 
 # shellcheck disable=SC2086,SC2119,SC2317  # words are split; functions run by name
@@ -64,16 +66,26 @@ kept()
 	done
 }
 
+# Is it a link that is wanted?
+wanted()
+{
+	# shellcheck disable=SC2053
+	[[ $1 == ${LINK:-*} ]]
+}
+
 hosts
 devices_on "$type0" "$type1"
-netem "loss 1% duplicate 1% corrupt 1%"
-transfers "super-packets, 1 % loss, duplication and corruption"
+if wanted super-packets; then
+	netem "loss 1% duplicate 1% corrupt 1%"
+	transfers "super-packets, 1 % loss, duplication and corruption"
+fi
 no_offload
 for link in "${links[@]}"; do
+	wanted "${link%%:*}" || continue
 	netem "${link#*:}"
 	transfers "${link%%:*}"
 done
 # Else each packet that is overtaken costs a round trip.
-[ "$type0$type1" != qpemuqpemu ] ||
+[ -n "$LINK" ] || [ "$type0$type1" != qpemuqpemu ] ||
 	it "packets that were early waited for their turn" kept
 finish
