@@ -51,12 +51,21 @@ static struct ib_uverbs_wc user_wc(const struct ib_wc *wc)
 	};
 }
 
+static void note_used(struct qpemu_cq *cq)
+{
+	WRITE_ONCE(cq->used, qpemu_queue_used(cq->queue));
+}
+
 static bool produce(struct qpemu_cq *cq, const struct ib_wc *wc)
 {
 	struct ib_uverbs_wc entry;
+	bool ok;
 
-	if (!cq->user)
-		return qpemu_queue_produce(cq->queue, wc, sizeof(*wc));
+	if (!cq->user) {
+		ok = qpemu_queue_produce(cq->queue, wc, sizeof(*wc));
+		note_used(cq);
+		return ok;
+	}
 	entry = user_wc(wc);
 	return qpemu_queue_produce(cq->queue, &entry, sizeof(entry));
 }
@@ -116,6 +125,7 @@ void qpemu_cq_clean(struct qpemu_cq *cq, const struct ib_qp *ibqp)
 		if (wc.qp != ibqp)
 			qpemu_queue_produce(cq->queue, &wc, sizeof(wc));
 	}
+	note_used(cq);
 	qpemu_unlock(&cq->lock, bh);
 }
 
@@ -207,9 +217,13 @@ int qpemu_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc)
 
 	if (cq->user)
 		return -EINVAL;
+	/* Who looks all the time does not keep others from the lock */
+	if (!READ_ONCE(cq->used))
+		return 0;
 	bh = qpemu_lock(&cq->lock);
 	while (n < num && qpemu_queue_poll(cq->queue, &wc[n], sizeof(*wc)))
 		n++;
+	note_used(cq);
 	qpemu_unlock(&cq->lock, bh);
 	return n;
 }

@@ -33,6 +33,7 @@ void qpemu_comp_timer(struct timer_list *timer);
 void qpemu_resp_rx(struct qpemu_qp *qp, struct sk_buff *skb, struct qpemu_pkt *pkt);
 /* Go on with what stopped for want of room. */
 void qpemu_resp_run(struct qpemu_qp *qp);
+void qpemu_resp_ack(struct qpemu_qp *qp);
 void qpemu_resp_reset(struct qpemu_qp *qp);
 void qpemu_resp_timer(struct timer_list *timer);
 

@@ -189,6 +189,8 @@ struct qpemu_ah {
  * @notify: what was asked for with ib_req_notify_cq()
  * @pending: a completion handler is to be called
  * @dead: it has overflowed, IBA v1 10.2.1.1
+ * @used: entries of @queue that the kernel has not polled, to look at without
+ *	the lock
  */
 struct qpemu_cq {
 	struct ib_cq ibcq;
@@ -198,6 +200,7 @@ struct qpemu_cq {
 	u8 notify;
 	bool dead;
 	unsigned long pending;
+	u32 used;
 };
 
 /**
@@ -449,6 +452,7 @@ struct qpemu_replay {
 /* qp->todo: what qpemu_qp_settle() has to do after the locks are dropped */
 enum {
 	QPEMU_TODO_NOTIFY,	/* call completion handlers */
+	QPEMU_TODO_ACK,		/* acknowledge rq.owed_psn */
 	QPEMU_TODO_ERROR,	/* go to the error state and flush */
 	QPEMU_TODO_SQ_ERROR,	/* go to SQE and flush the send queue */
 	QPEMU_TODO_FATAL,	/* IB_EVENT_QP_FATAL */
@@ -503,11 +507,11 @@ struct qpemu_train {
  * @implied: a lost response at @una was noticed by what came after it
  * @heard: something has come from the peer since the last timeout
  * @progress: when @una last moved, in jiffies
+ * @charged: when @una last moved or a NAK last took one of @retries, in jiffies
  * @timer: retransmission, or RNR
  * @order: responses that came before their turn
  * @train: packets that are not yet sent; none while nobody has the lock
  */
- * @charged: when @una last moved or a NAK last took one of @retries, in jiffies
 struct qpemu_sq {
 	struct qpemu_queue *queue;
 	struct list_head wqes;
@@ -534,11 +538,11 @@ struct qpemu_sq {
 	bool implied;
 	bool heard;
 	unsigned long progress;
+	unsigned long charged;
 	struct timer_list timer;
 	struct qpemu_order order;
 	struct qpemu_train train;
 };
-	unsigned long charged;
 
 /**
  * struct qpemu_rq - responder; under qp->rq_lock
@@ -553,6 +557,7 @@ struct qpemu_sq {
  * @key: of the memory that the WRITE in progress goes to
  * @addr: where it begins
  * @length: how long it is
+ * @owed_psn: PSN to acknowledge by QPEMU_TODO_ACK
  * @nak_sent: a NAK for a lost packet is out; send no second one
  * @broken: a request was refused; the error state follows
  * @established: a packet has come before the consumer said RTS
@@ -572,6 +577,7 @@ struct qpemu_rq {
 	u32 msg_psn;
 	u8 msg_op;
 	bool have_wqe;
+	u32 owed_psn;
 	bool nak_sent;
 	bool broken;
 	bool established;

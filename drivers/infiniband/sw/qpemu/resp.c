@@ -49,6 +49,21 @@ static void ack(struct qpemu_qp *qp, u32 psn)
 	send_aeth(qp, IB_OPCODE_RC_ACKNOWLEDGE, QPEMU_AETH_ACK, psn, NULL);
 }
 
+/*
+ * The message is for somebody here who waits for it, and is told first. What
+ * answers a later packet meanwhile acknowledges this one too; the peer then takes
+ * this for an old acknowledgment (IBA v1 9.7.5.1.2).
+ */
+static void ack_soon(struct qpemu_qp *qp, u32 psn)
+{
+	if (!(READ_ONCE(qp->todo) & BIT(QPEMU_TODO_NOTIFY))) {
+		ack(qp, psn);
+		return;
+	}
+	qp->rq.owed_psn = psn;
+	qpemu_todo(qp, QPEMU_TODO_ACK);
+}
+
 static void nak(struct qpemu_qp *qp, u8 syndrome)
 {
 	send_aeth(qp, IB_OPCODE_RC_ACKNOWLEDGE, syndrome, qp->rq.psn, NULL);
@@ -705,7 +720,7 @@ static void answer(struct qpemu_qp *qp, const struct qpemu_pkt *pkt, u32 num)
 		send_aeth(qp, IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY, QPEMU_AETH_ACK, pkt->psn,
 			  NULL);
 	else if (pkt->ack_req)
-		ack(qp, psn_add(pkt->psn, num - 1));
+		ack_soon(qp, psn_add(pkt->psn, num - 1));
 }
 
 static void request(struct qpemu_qp *qp, struct sk_buff *skb, struct qpemu_pkt *pkt)
@@ -817,6 +832,15 @@ void qpemu_resp_rx(struct qpemu_qp *qp, struct sk_buff *skb, struct qpemu_pkt *p
 	}
 	request(qp, skb, pkt);
 	process_kept(qp);
+}
+
+/* Send the acknowledgment that is owed; outside all locks. */
+void qpemu_resp_ack(struct qpemu_qp *qp)
+{
+	spin_lock_bh(&qp->rq_lock);
+	if (receives(qp))
+		ack(qp, qp->rq.owed_psn);
+	spin_unlock_bh(&qp->rq_lock);
 }
 
 /* There is room to send again: go on with a READ. Under rq_lock. */

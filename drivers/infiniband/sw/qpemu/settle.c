@@ -156,6 +156,8 @@ void qpemu_qp_settle(struct qpemu_qp *qp)
 			if (qp->ibqp.recv_cq != qp->ibqp.send_cq)
 				qpemu_cq_settle(to_qcq(qp->ibqp.recv_cq));
 		}
+		if (todo & BIT(QPEMU_TODO_ACK))
+			qpemu_resp_ack(qp);
 	}
 }
 
