@@ -143,6 +143,13 @@ struct qp_ud_ops {
 /* Send opcodes of queue pairs for datagrams */
 #define QP_UD_OPCODES	(BIT(QP_OP_SEND) | BIT(QP_OP_SEND_IMM))
 
+/* &qp_proto.spin */
+enum qp_spin {
+	QP_SPIN_BEGIN,		/* QP_SPIN_LOOK comes soon and often */
+	QP_SPIN_LOOK,		/* see what is complete */
+	QP_SPIN_END,		/* and comes no more */
+};
+
 /**
  * struct qp_proto - a protocol that queue pairs speak
  * @name: as in /proc/net/qp
@@ -174,6 +181,8 @@ struct qp_ud_ops {
  *	order of posting, under the send queue's mutex (ring) or none (sendmsg)
  * @kick: start work: sends were posted or the user came by and may have
  *	posted receives. May sleep
+ * @spin: a caller looks for completions for a while: they are told of without
+ *	delay by QP_SPIN_LOOK. May not sleep. NULL if that needs no help
  * @recvmsg: as &proto_ops.recvmsg
  * @set_proto: speak the protocol @proto, which has the same operations, from
  *	now on; under the socket lock. NULL if there is no choice
@@ -211,6 +220,7 @@ struct qp_proto {
 	__poll_t (*poll)(struct qp_sock *qp);
 	void (*post_send)(struct qp_sock *qp, struct qp_wr *wr);
 	void (*kick)(struct qp_sock *qp);
+	void (*spin)(struct qp_sock *qp, enum qp_spin step);
 	int (*recvmsg)(struct qp_sock *qp, struct msghdr *msg, size_t len,
 		       int flags);
 	int (*set_proto)(struct qp_sock *qp, const struct qp_proto *proto);

@@ -168,6 +168,46 @@ static int qp_cq_wake_function(struct wait_queue_entry *entry,
 	return autoremove_wake_function(entry, mode, sync, key);
 }
 
+/* How long to look before going to sleep, in microseconds */
+static unsigned int qp_cq_busy_poll(const struct qp_sock *qp)
+{
+	return READ_ONCE(qp_pernet(sock_net(&qp->sk))->busy_poll);
+}
+
+static void qp_cq_look(struct qp_sock *qp, enum qp_spin step)
+{
+	if (qp->proto->spin)
+		qp->proto->spin(qp, step);
+}
+
+/**
+ * qp_spin_begin() - qp_cq_wait() will soon look for completions
+ * @qp: a queue pair with a CQ
+ *
+ * What happens until then need not be told in softirq.
+ *
+ * Context: process.
+ * Return: true if it will: qp_cq_wait() or qp_spin_end() has to be called.
+ */
+bool qp_spin_begin(struct qp_sock *qp)
+{
+	if (!qp_cq_busy_poll(qp) || !single_task_running())
+		return false;
+	qp_cq_look(qp, QP_SPIN_BEGIN);
+	return true;
+}
+
+/**
+ * qp_spin_end() - it will not
+ * @qp: of qp_spin_begin()
+ *
+ * Context: process.
+ */
+void qp_spin_end(struct qp_sock *qp)
+{
+	qp_cq_look(qp, QP_SPIN_END);
+}
+
 /*
  * Look for completions a short while before going to sleep, as long as the
  * CPU has nothing else to do: in a conversation the answer is often faster
@@ -175,17 +215,13 @@ static int qp_cq_wake_function(struct wait_queue_entry *entry,
  */
 static bool qp_cq_poll(const struct qp_cq_waiter *w, const ktime_t *expires)
 {
-	unsigned int us =
-		READ_ONCE(qp_pernet(sock_net(&w->qp->sk))->busy_poll);
-	ktime_t end;
+	ktime_t end = ktime_add_us(ktime_get(), qp_cq_busy_poll(w->qp));
 
-	if (!us)
-		return false;
-	end = ktime_add_us(ktime_get(), us);
 	if (expires && ktime_before(*expires, end))
 		end = *expires;
 	while (single_task_running() && !need_resched() &&
 	       !signal_pending(current) && ktime_before(ktime_get(), end)) {
+		qp_cq_look(w->qp, QP_SPIN_LOOK);
 		if (qp_cq_wait_over(w))
 			return true;
 		cpu_relax();
@@ -224,20 +260,24 @@ static int qp_cq_sleep(struct qp_cq_waiter *w, ktime_t *expires)
  * @qp: a queue pair with a CQ
  * @min: number of completions, at most the CQ's size
  * @expires: until when (CLOCK_MONOTONIC), or NULL for as long as it takes
+ * @spin: what qp_spin_begin() returned; this is the end of it
  *
  * Ends early when @qp is disconnected and nothing more can come from it.
  *
  * Context: process, may sleep.
  * Return: 0, -ETIME or -EINTR.
  */
-int qp_cq_wait(struct qp_sock *qp, u32 min, ktime_t *expires)
+int qp_cq_wait(struct qp_sock *qp, u32 min, ktime_t *expires, bool spin)
 {
 	struct qp_cq_waiter w = { .qp = qp, .min = min };
+	bool over = qp_cq_ready(qp->cq) >= min;
 	int err = 0;
 
-	if (qp_cq_ready(qp->cq) >= min)
-		return 0;
-	if (!qp_cq_poll(&w, expires))
+	if (spin) {
+		over = over || qp_cq_poll(&w, expires);
+		qp_spin_end(qp);
+	}
+	if (!over)
 		err = qp_cq_sleep(&w, expires);
 	/* What it has not completed yet is flushed before it is said to be over */
 	if (qp_finished(qp))

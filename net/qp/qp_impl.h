@@ -91,7 +91,9 @@ void qp_cq_unreserve(struct qp_cq *cq);
 void qp_cq_post(struct qp_cq *cq, const struct qp_cqe *cqe, const void *src);
 u32 qp_cq_ready(const struct qp_cq *cq);
 void qp_cq_wake(struct qp_cq *cq, __poll_t events);
-int qp_cq_wait(struct qp_sock *qp, u32 min, ktime_t *expires);
+bool qp_spin_begin(struct qp_sock *qp);
+void qp_spin_end(struct qp_sock *qp);
+int qp_cq_wait(struct qp_sock *qp, u32 min, ktime_t *expires, bool spin);
 
 struct qp_mtable *qp_mtable_create(struct net *net, const struct qp_mem_ops *ops);
 struct qp_mtable *qp_mtable_get(struct qp_mtable *table);

@@ -229,6 +229,7 @@ SYSCALL_DEFINE5(qp_enter, int, fd, unsigned int, to_submit,
 	ktime_t expires, *end;
 	struct qp_sock *qp;
 	int taken, err;
+	bool spin;
 
 	CLASS(fd, f)(fd);
 
@@ -245,11 +246,13 @@ SYSCALL_DEFINE5(qp_enter, int, fd, unsigned int, to_submit,
 	if (err)
 		return err;
 
+	spin = min_complete && qp_spin_begin(qp);
 	taken = qp_submit(qp, to_submit);
-	if (taken < 0)
-		return taken;
-	if (taken < to_submit || !min_complete)
-		return taken;
-	err = qp_cq_wait(qp, min_complete, end);
-	return taken ? taken : err;
+	if (taken == to_submit && min_complete) {
+		err = qp_cq_wait(qp, min_complete, end, spin);
+		return taken ? taken : err;
+	}
+	if (spin)
+		qp_spin_end(qp);
+	return taken;
 }

@@ -59,6 +59,7 @@ static int verbs_init(struct qp_sock *qp)
 	mutex_init(&v->teardown);
 	init_completion(&v->settled);
 	INIT_LIST_HEAD(&v->dev_node);
+	spin_lock_init(&v->cq.lock);
 	spin_lock_init(&v->send_lock);
 	INIT_LIST_HEAD(&v->waiting);
 	INIT_LIST_HEAD(&v->posted);
@@ -219,8 +220,13 @@ static void verbs_kick(struct qp_sock *qp)
 	struct verbs_qp *v = verbs_qp(qp);
 
 	/* A send may be what the peer waits for to send something itself */
-	verbs_recv_run(v);
-	verbs_send_run(v);
+	if (verbs_recv_wanted(v)) {
+		verbs_recv_run(v);
+		verbs_send_run(v);
+	} else {
+		verbs_send_run(v);
+		verbs_recv_run(v);
+	}
 }
 
 static __poll_t verbs_poll(struct qp_sock *qp)
@@ -296,6 +302,7 @@ static void verbs_proto_init(struct qp_proto *proto)
 	proto->poll		= verbs_poll;
 	proto->post_send	= verbs_post_send;
 	proto->kick		= verbs_kick;
+	proto->spin		= verbs_spin;
 	proto->recvmsg		= verbs_recvmsg;
 	proto->set_proto	= verbs_set_proto;
 	proto->set_param	= verbs_set_param;

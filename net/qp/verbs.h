@@ -25,6 +25,7 @@
  *	verbs_table.lock	registrations and devices of a memory table;
  *				may sleep
  *	verbs_emul_lock		emul.c: who needs which; may sleep
+ *	verbs_cq.lock		completions of the device		(softirq)
  *	verbs_qp.recv_lock	receives				(softirq)
  *	verbs_qp.send_lock	sends					(softirq)
  *	verbs_ud.lock		address handles				(softirq)
@@ -35,6 +36,7 @@
 #define _QP_VERBS_H
 
 #include <linux/completion.h>
+#include <linux/irq_poll.h>
 #include <linux/refcount.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
@@ -372,6 +374,23 @@ struct verbs_ud {
 	u32 nr_grhs;
 };
 
+/**
+ * struct verbs_cq - the device's completion queue of a queue pair
+ * @ib: the device's; NULL while there is none. Changed under @lock
+ * @lock: one takes completions at a time, so that they are handled in order.
+ *	Before &verbs_qp.recv_lock and &verbs_qp.send_lock
+ * @spinners: who takes them without being told, QP_SPIN_BEGIN to QP_SPIN_END
+ * @direct: the device says so without a lock of its own, if it is in softirq
+ * @poll: takes them in softirq otherwise
+ */
+struct verbs_cq {
+	struct ib_cq *ib;
+	spinlock_t lock;	/* taking completions */
+	atomic_t spinners;
+	bool direct;
+	struct irq_poll poll;
+};
+
 /* What &verbs_qp.work has to do */
 enum {
 	VERBS_TODO_RESOLVE,	/* look for the peer once more */
@@ -421,8 +440,7 @@ struct verbs_params {
  * @dom: the memory table on @dev
  * @id: the connection, or the first of a listener
  * @ibqp: the device's queue pair
- * @cq: its completion queue, shared with others, of which it has @nr_cqe
- * @nr_cqe: entries of @cq
+ * @cq: its completion queue
  * @local: address that it is bound to, family 0 if none
  * @peer: address of the peer
  * @timer: when an attempt to connect, or a connection that failed, ends
@@ -479,8 +497,7 @@ struct verbs_qp {
 	struct verbs_dom *dom;
 	struct rdma_cm_id *id;
 	struct ib_qp *ibqp;
-	struct ib_cq *cq;
-	u32 nr_cqe;
+	struct verbs_cq cq;
 	struct sockaddr_storage local;
 	struct sockaddr_storage peer;
 	struct timer_list timer;
@@ -571,6 +588,11 @@ int verbs_make_qp(struct verbs_qp *v, struct rdma_cm_id *id);
 void verbs_end_qp(struct ib_qp *ibqp, struct rdma_cm_id *id);
 void verbs_detach(struct verbs_qp *v);
 void verbs_set_phase(struct verbs_qp *v, enum verbs_phase phase);
+
+/* verbs_cq.c: the device's completions */
+int verbs_cq_make(struct verbs_cq *cq, struct ib_device *ibdev, u32 entries);
+void verbs_cq_end(struct verbs_cq *cq);
+void verbs_spin(struct qp_sock *qp, enum qp_spin step);
 
 /* verbs_ud.c: datagrams */
 extern const struct qp_ud_ops verbs_ud_ops;
@@ -664,6 +686,7 @@ void verbs_send_end(struct verbs_qp *v);
 bool verbs_send_idle(struct verbs_qp *v);
 int verbs_recv_alloc(struct verbs_qp *v);
 void verbs_recv_run(struct verbs_qp *v);
+bool verbs_recv_wanted(const struct verbs_qp *v);
 void verbs_recv_invalidate(struct verbs_qp *v);
 void verbs_recv_undo(struct verbs_qp *v);
 void verbs_recv_free(struct verbs_qp *v);

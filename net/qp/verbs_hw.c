@@ -167,15 +167,12 @@ int verbs_make_qp(struct verbs_qp *v, struct rdma_cm_id *id)
 				     ibdev->attrs.max_qp_wr);
 	attr.cap.max_send_sge = v->qp->max_sge;
 	attr.cap.max_recv_sge = v->qp->max_sge + !!v->ud;
-	v->nr_cqe = attr.cap.max_send_wr + attr.cap.max_recv_wr;
-	v->cq = ib_cq_pool_get(ibdev, v->nr_cqe, -1, IB_POLL_SOFTIRQ);
-	if (IS_ERR(v->cq)) {
-		err = PTR_ERR(v->cq);
-		v->cq = NULL;
+	err = verbs_cq_make(&v->cq, ibdev,
+			    attr.cap.max_send_wr + attr.cap.max_recv_wr);
+	if (err)
 		return err;
-	}
-	attr.send_cq = v->cq;
-	attr.recv_cq = v->cq;
+	attr.send_cq = v->cq.ib;
+	attr.recv_cq = v->cq.ib;
 	v->credits = attr.cap.max_send_wr - 1;
 	err = rdma_create_qp(id, v->dom->pd, &attr);
 	if (err)
@@ -258,10 +255,7 @@ void verbs_detach(struct verbs_qp *v)
 	}
 	if (id)
 		rdma_destroy_id(id);
-	if (v->cq) {
-		ib_cq_pool_put(v->cq, v->nr_cqe);
-		v->cq = NULL;
-	}
+	verbs_cq_end(&v->cq);
 	if (v->dev) {
 		mutex_lock(&v->dev->lock);
 		list_del_init(&v->dev_node);

@@ -265,6 +265,20 @@ void verbs_recv_run(struct verbs_qp *v)
 }
 
 /**
+ * verbs_recv_wanted() - is a message that comes now lost, or does it wait long?
+ * @v: whose
+ *
+ * Context: any.
+ * Return: false if the device has a receive, and one more would be asked for by an
+ * RNR NAK; a hint.
+ */
+bool verbs_recv_wanted(const struct verbs_qp *v)
+{
+	return v->ud || READ_ONCE(v->qp->proto)->id == QP_PROTO_IWARP ||
+	       READ_ONCE(v->recv_posted) == READ_ONCE(v->recv_done);
+}
+
+/**
  * verbs_recv_undo() - an attempt to connect was in vain: take back the receives
  * @v: whose; the device has completed all that it had
  *

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The verbs engine: the device's completions
+ *
+ * Each queue pair has a completion queue of the device to itself, which is
+ * emptied in softirq when the device says that there is something in it. A
+ * caller of qp_enter() that spins for a while empties it itself: then nothing is
+ * said, and the completion is there as soon as the device has written it.
+ *
+ * qpemu works in softirq too, and says so without a lock: then it is emptied at
+ * once. Sends and receives that are posted in softirq are posted here, with
+ * &verbs_cq.lock held, so what the device says meanwhile is not taken for that.
+ */
+#include "verbs.h"
+
+/* Completions that are taken at once */
+#define VERBS_CQ_BUDGET		64
+
+#define VERBS_CQ_NOTIFY		(IB_CQ_NEXT_COMP | IB_CQ_REPORT_MISSED_EVENTS)
+
+/* Ask to be told of the next one; what came meanwhile is as good */
+static void verbs_cq_arm(struct verbs_cq *cq)
+{
+	if (ib_req_notify_cq(cq->ib, VERBS_CQ_NOTIFY) > 0)
+		irq_poll_sched(&cq->poll);
+}
+
+static int verbs_cq_poll(struct irq_poll *poll, int budget)
+{
+	struct verbs_cq *cq = container_of(poll, struct verbs_cq, poll);
+	int done;
+
+	spin_lock(&cq->lock);
+	done = ib_process_cq_direct(cq->ib, budget);
+	spin_unlock(&cq->lock);
+	if (done < budget) {
+		irq_poll_complete(poll);
+		if (!atomic_read(&cq->spinners))
+			verbs_cq_arm(cq);
+	}
+	return done;
+}
+
+/* Take completions here and now. False if that cannot be, or is not all. */
+static bool verbs_cq_direct(struct verbs_cq *cq)
+{
+	bool all;
+
+	if (!cq->direct || !in_serving_softirq() || !spin_trylock(&cq->lock))
+		return false;
+	all = ib_process_cq_direct(cq->ib, VERBS_CQ_BUDGET) < VERBS_CQ_BUDGET &&
+	      ib_req_notify_cq(cq->ib, VERBS_CQ_NOTIFY) <= 0;
+	spin_unlock(&cq->lock);
+	return all;
+}
+
+/* The device has one. Any context. */
+static void verbs_cq_told(struct ib_cq *ib, void *context)
+{
+	struct verbs_cq *cq = context;
+
+	if (!atomic_read(&cq->spinners) && !verbs_cq_direct(cq))
+		irq_poll_sched(&cq->poll);
+}
+
+/**
+ * verbs_cq_make() - have a completion queue
+ * @cq: zeroed, or verbs_cq_end() was called for it
+ * @ibdev: the device
+ * @entries: how many completions it holds
+ *
+ * Context: process, may sleep.
+ * Return: 0, or what the device says.
+ */
+int verbs_cq_make(struct verbs_cq *cq, struct ib_device *ibdev, u32 entries)
+{
+	static atomic_t vector;
+	struct ib_cq_init_attr attr = {
+		.cqe		= entries,
+		.comp_vector	= (u32)atomic_inc_return(&vector) %
+				  ibdev->num_comp_vectors,
+	};
+	struct ib_cq *ib;
+
+	ib = ib_create_cq(ibdev, verbs_cq_told, NULL, cq, &attr);
+	if (IS_ERR(ib))
+		return PTR_ERR(ib);
+	irq_poll_init(&cq->poll, VERBS_CQ_BUDGET, verbs_cq_poll);
+	cq->direct = ibdev->ops.driver_id == RDMA_DRIVER_QPEMU;
+	spin_lock_bh(&cq->lock);
+	cq->ib = ib;
+	spin_unlock_bh(&cq->lock);
+	verbs_cq_arm(cq);
+	return 0;
+}
+
+/**
+ * verbs_cq_end() - have none any more, if there is one
+ * @cq: of a queue pair that the device does not have any more
+ *
+ * Context: process, may sleep.
+ */
+void verbs_cq_end(struct verbs_cq *cq)
+{
+	struct ib_cq *ib = cq->ib;
+
+	if (!ib)
+		return;
+	/* With no queue pair the device says nothing; this waits for the softirq */
+	irq_poll_disable(&cq->poll);
+	spin_lock_bh(&cq->lock);
+	cq->ib = NULL;
+	spin_unlock_bh(&cq->lock);
+	ib_destroy_cq(ib);
+}
+
+/* Look for completions, unless somebody does it just now */
+static void verbs_cq_look(struct verbs_cq *cq)
+{
+	if (!spin_trylock_bh(&cq->lock))
+		return;
+	if (cq->ib)
+		ib_process_cq_direct(cq->ib, VERBS_CQ_BUDGET);
+	spin_unlock_bh(&cq->lock);
+}
+
+/* Who spun last hands over to the softirq */
+static void verbs_cq_leave(struct verbs_cq *cq)
+{
+	if (!atomic_dec_and_test(&cq->spinners))
+		return;
+	spin_lock_bh(&cq->lock);
+	if (cq->ib)
+		verbs_cq_arm(cq);
+	spin_unlock_bh(&cq->lock);
+}
+
+/**
+ * verbs_spin() - &qp_proto.spin
+ * @qp: the queue pair
+ * @step: what the caller is about to do
+ *
+ * Context: process.
+ */
+void verbs_spin(struct qp_sock *qp, enum qp_spin step)
+{
+	struct verbs_cq *cq = &verbs_qp(qp)->cq;
+
+	switch (step) {
+	case QP_SPIN_BEGIN:
+		atomic_inc(&cq->spinners);
+		break;
+	case QP_SPIN_LOOK:
+		verbs_cq_look(cq);
+		break;
+	case QP_SPIN_END:
+		verbs_cq_leave(cq);
+		break;
+	}
+}
