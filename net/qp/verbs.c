@@ -261,7 +261,8 @@ static int verbs_getname(struct qp_sock *qp, struct sockaddr_storage *addr,
 	if (peer && ((state != QP_STATE_RTS && state != QP_STATE_ERROR) ||
 		     !v->peer.ss_family))
 		return -ENOTCONN;
-	return verbs_addr_copy(peer ? &v->peer : &v->local, qp->domain, addr);
+	return verbs_addr_show(qp, (struct sockaddr *)(peer ? &v->peer : &v->local),
+			       addr);
 }
 
 /* Only before it has a device; what can be chosen is a matter of the engine */
@@ -282,7 +283,8 @@ static int verbs_set_proto(struct qp_sock *qp, const struct qp_proto *proto)
  */
 static void verbs_proto_init(struct qp_proto *proto)
 {
-	proto->domains		= BIT_ULL(AF_INET) | BIT_ULL(AF_INET6);
+	proto->domains		= BIT_ULL(AF_INET) | BIT_ULL(AF_INET6) |
+				  BIT_ULL(AF_IB);
 	proto->types		|= BIT(QP_RC);
 	proto->wr_priv		= sizeof(struct verbs_wr);
 	proto->contiguous	= true;
@@ -334,8 +336,9 @@ static int verbs_register_protos(void)
 		return err;
 	for (i = 0; i < ARRAY_SIZE(verbs_transports); i++) {
 		verbs_proto_init(verbs_transports[i]->proto);
-		/* TCP has none of these options */
+		/* TCP has no GIDs, and none of these options */
 		if (verbs_transports[i]->node_type == RDMA_NODE_RNIC) {
+			verbs_transports[i]->proto->domains &= ~BIT_ULL(AF_IB);
 			verbs_transports[i]->proto->set_param = NULL;
 			verbs_transports[i]->proto->get_param = NULL;
 		}
@@ -386,3 +389,4 @@ MODULE_DESCRIPTION("Queue pairs on RDMA devices");
 MODULE_LICENSE("GPL");
 MODULE_ALIAS_QP_PROTO(2);	/* AF_INET */
 MODULE_ALIAS_QP_PROTO(10);	/* AF_INET6 */
+MODULE_ALIAS_QP_PROTO(27);	/* AF_IB */

@@ -36,6 +36,7 @@
 #define _QP_VERBS_H
 
 #include <linux/completion.h>
+#include <linux/ib.h>
 #include <linux/irq_poll.h>
 #include <linux/refcount.h>
 #include <linux/timer.h>
@@ -666,12 +667,20 @@ int verbs_get_param(struct qp_sock *qp, int opt, u32 *val);
 void verbs_params_apply(struct verbs_qp *v, struct rdma_cm_id *id);
 void verbs_params_route(struct verbs_qp *v, struct rdma_cm_id *id);
 
+/* verbs_gid.c: AF_IB addresses where GIDs are IP addresses */
+int verbs_gid_take(const struct qp_sock *qp, const struct sockaddr_ib *ib,
+		   struct sockaddr_storage *to);
+void verbs_gid_show(const struct qp_sock *qp, const struct sockaddr *from,
+		    struct sockaddr_ib *ib);
+void verbs_gid_src(const struct qp_sock *qp, union verbs_src *src);
+
 /* verbs_addr.c: addresses, and which of ours leads to a peer */
 int verbs_route(struct net *net, int oif, const struct sockaddr_storage *dst,
 		struct sockaddr_storage *src);
-int verbs_addr_check(const struct sockaddr_storage *addr, int len);
-int verbs_addr_copy(const struct sockaddr_storage *from, int family,
-		    struct sockaddr_storage *to);
+int verbs_addr_take(const struct qp_sock *qp, const struct sockaddr_storage *addr,
+		    int len, struct sockaddr_storage *to);
+int verbs_addr_show(const struct qp_sock *qp, const struct sockaddr *from,
+		    void *to);
 bool verbs_addr_any(const struct sockaddr_storage *addr);
 void verbs_addr_set_port(struct sockaddr_storage *addr, __be16 port);
 __be16 verbs_addr_port(const struct sockaddr_storage *addr);

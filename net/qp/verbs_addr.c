@@ -11,28 +11,60 @@
 
 static int verbs_addr_len(int family)
 {
-	return family == AF_INET6 ? sizeof(struct sockaddr_in6) :
-				    sizeof(struct sockaddr_in);
+	switch (family) {
+	case AF_IB:
+		return sizeof(struct sockaddr_ib);
+	case AF_INET6:
+		return sizeof(struct sockaddr_in6);
+	default:
+		return sizeof(struct sockaddr_in);
+	}
 }
 
-/* Check the length of an address of the queue pair's family; nothing else can
- * be wrong with it
+/**
+ * verbs_addr_take() - take an address from user space
+ * @qp: the queue pair
+ * @addr: the address, of its domain
+ * @len: its length, bytes
+ * @to: where to put it: an IP address
+ *
+ * Context: any.
+ * Return: 0; -EINVAL (it is too short), or as verbs_gid_take().
  */
-int verbs_addr_check(const struct sockaddr_storage *addr, int len)
+int verbs_addr_take(const struct qp_sock *qp, const struct sockaddr_storage *addr,
+		    int len, struct sockaddr_storage *to)
 {
-	return len < verbs_addr_len(addr->ss_family) ? -EINVAL : 0;
+	if (len < verbs_addr_len(addr->ss_family))
+		return -EINVAL;
+	memset(to, 0, sizeof(*to));
+	if (addr->ss_family == AF_IB)
+		return verbs_gid_take(qp, (const void *)addr, to);
+	memcpy(to, addr, verbs_addr_len(addr->ss_family));
+	return 0;
 }
 
-/* Copy an address for getsockname(); return its length */
-int verbs_addr_copy(const struct sockaddr_storage *from, int family,
-		    struct sockaddr_storage *to)
+/**
+ * verbs_addr_show() - give an address to user space
+ * @qp: the queue pair
+ * @from: the address; of family 0 if there is none
+ * @to: where to put it, in the form of the queue pair's domain
+ *
+ * Context: any.
+ * Return: its length, bytes.
+ */
+int verbs_addr_show(const struct qp_sock *qp, const struct sockaddr *from, void *to)
 {
-	int len = verbs_addr_len(family);
+	int len = verbs_addr_len(qp->domain);
+	struct sockaddr *sa = to;
 
+	if (qp->domain == AF_IB) {
+		verbs_gid_show(qp, from, to);
+		return len;
+	}
 	memset(to, 0, len);
-	to->ss_family = family;
-	if (from->ss_family == family)
+	if (from->sa_family == qp->domain)
 		memcpy(to, from, len);
+	sa->sa_family = qp->domain;
 	return len;
 }
 

@@ -394,18 +394,19 @@ int verbs_ah_create(struct qp_sock *qp, struct qp_ah *qah,
 		    struct sockaddr_storage *addr)
 {
 	struct verbs_ud *ud = verbs_qp(qp)->ud;
+	struct sockaddr_storage dst;
 	struct verbs_ah *ah;
 	u32 number;
 	int err;
 
-	err = verbs_addr_check(addr, qah->addrlen);
+	err = verbs_addr_take(qp, addr, qah->addrlen, &dst);
 	if (err)
 		return err;
 	if (qah->qpn && (qah->qpn < VERBS_MIN_QPN || qah->qpn > VERBS_MAX_QPN))
 		return -EINVAL;
 	if (qah->qkey & VERBS_QKEY_PRIVILEGED)
 		return -EINVAL;
-	ah = verbs_resolve(ud, addr, qah->qpn, qah->qkey ?: RDMA_UDP_QKEY);
+	ah = verbs_resolve(ud, &dst, qah->qpn, qah->qkey ?: RDMA_UDP_QKEY);
 	if (IS_ERR(ah))
 		return PTR_ERR(ah);
 	qah->qpn = ah->qpn;
@@ -499,20 +500,21 @@ static void verbs_name_add(struct verbs_ud *ud, struct verbs_ah *ah,
 static void *verbs_dest_name(struct verbs_ud *ud, struct sockaddr_storage *addr,
 			     int len)
 {
+	struct sockaddr_storage dst;
 	union verbs_src name;
 	struct verbs_ah *ah;
 	int err;
 
-	err = verbs_addr_check(addr, len);
+	err = verbs_addr_take(ud->v->qp, addr, len, &dst);
 	if (err)
 		return ERR_PTR(err);
-	if (verbs_addr_multicast(addr))
-		return verbs_group_dest(ud, addr);
-	verbs_name(addr, &name);
+	if (verbs_addr_multicast(&dst))
+		return verbs_group_dest(ud, &dst);
+	verbs_name(&dst, &name);
 	ah = verbs_name_get(ud, &name);
 	if (ah)
 		return ah;
-	ah = verbs_resolve(ud, addr, 0, 0);
+	ah = verbs_resolve(ud, &dst, 0, 0);
 	if (!IS_ERR(ah))
 		verbs_name_add(ud, ah, &name);
 	return ah;
@@ -569,6 +571,7 @@ static void verbs_peer_set(struct verbs_ud *ud, struct verbs_ah *ah)
 int verbs_ud_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 {
 	struct verbs_qp *v = verbs_qp(qp);
+	struct sockaddr_storage dst;
 	struct verbs_ah *ah = NULL;
 	int err;
 
@@ -577,18 +580,18 @@ int verbs_ud_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 		verbs_peer_set(v->ud, NULL);
 		return 0;
 	}
-	err = verbs_addr_check(addr, len);
+	err = verbs_addr_take(qp, addr, len, &dst);
 	if (err)
 		return err;
 	release_sock(&qp->sk);
-	if (verbs_addr_multicast(addr))
-		ah = verbs_group_dest(v->ud, addr);
+	if (verbs_addr_multicast(&dst))
+		ah = verbs_group_dest(v->ud, &dst);
 	else
-		ah = verbs_resolve(v->ud, addr, 0, 0);
+		ah = verbs_resolve(v->ud, &dst, 0, 0);
 	lock_sock(&qp->sk);
 	if (IS_ERR(ah))
 		return PTR_ERR(ah);
-	verbs_addr_copy(addr, qp->domain, &v->peer);
+	v->peer = dst;
 	verbs_peer_set(v->ud, ah);
 	return 0;
 }

@@ -172,8 +172,8 @@ static void verbs_established(struct verbs_qp *v, struct rdma_cm_id *id)
 		return;
 	timer_delete(&v->timer);
 	v->any = NULL;
-	verbs_addr_copy(&id->route.addr.src_addr, v->qp->domain, &v->local);
-	verbs_addr_copy(&id->route.addr.dst_addr, v->qp->domain, &v->peer);
+	v->local = id->route.addr.src_addr;
+	v->peer = id->route.addr.dst_addr;
 	qp_set_state(v->qp, QP_STATE_RTS);
 	qp_recv_taken(v->qp);
 	verbs_recv_run(v);
@@ -289,6 +289,14 @@ static int verbs_open(struct verbs_qp *v)
 	return 0;
 }
 
+/* What is tried after a transport if any will do, or NULL */
+static const struct verbs_transport *verbs_next(const struct verbs_qp *v,
+						const struct verbs_transport *t)
+{
+	t = t->fallback;
+	return t && t->proto->domains & BIT_ULL(v->qp->domain) ? t : NULL;
+}
+
 static int verbs_try_id(struct verbs_qp *v)
 {
 	int err = verbs_attach(v, v->id);
@@ -297,7 +305,7 @@ static int verbs_try_id(struct verbs_qp *v)
 		err = verbs_make_qp(v, v->id);
 	if (err)
 		return err;
-	mod_timer(&v->timer, jiffies + (v->transport->fallback && v->any ?
+	mod_timer(&v->timer, jiffies + (v->any && verbs_next(v, v->transport) ?
 					VERBS_FALLBACK_TIME : VERBS_CONNECT_TIME));
 	v->resolve_tries = VERBS_RESOLVE_TRIES;
 	return rdma_resolve_addr(v->id, NULL, (struct sockaddr *)&v->peer,
@@ -369,9 +377,9 @@ static int verbs_try_from(struct verbs_qp *v, const struct verbs_transport *t)
 		if (!err)
 			return 0;
 		verbs_untry(v);
-		if (!v->any || !t->fallback || READ_ONCE(v->closed))
+		t = verbs_next(v, t);
+		if (!v->any || !t || READ_ONCE(v->closed))
 			return err;
-		t = t->fallback;
 	}
 }
 
@@ -381,14 +389,15 @@ static int verbs_try_from(struct verbs_qp *v, const struct verbs_transport *t)
  */
 static int verbs_fall_back(struct verbs_qp *v)
 {
+	const struct verbs_transport *next = verbs_next(v, v->transport);
 	const struct cred *old;
 	int err = -EHOSTUNREACH;
 
-	if (!v->any || !v->transport->fallback || !mmget_not_zero(v->mm))
+	if (!v->any || !next || !mmget_not_zero(v->mm))
 		return err;
 	kthread_use_mm(v->mm);
 	old = override_creds(v->cred);
-	err = verbs_try_from(v, v->transport->fallback);
+	err = verbs_try_from(v, next);
 	revert_creds(old);
 	kthread_unuse_mm(v->mm);
 	mmput(v->mm);
@@ -479,6 +488,7 @@ int verbs_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
 	long timeo = sock_sndtimeo(&qp->sk, flags & O_NONBLOCK);
 	wait_queue_head_t *wq = sk_sleep(&qp->sk);
 	struct verbs_qp *v = verbs_qp(qp);
+	struct sockaddr_storage peer;
 	int err;
 
 	if (v->ud)
@@ -500,12 +510,12 @@ int verbs_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
 			return -EALREADY;
 		break;
 	case QP_STATE_IDLE:
-		err = verbs_addr_check(addr, len);
+		err = verbs_addr_take(qp, addr, len, &peer);
 		if (err)
 			return err;
 		/* A refusal that nobody asked for is not this one's */
 		sock_error(&qp->sk);
-		err = verbs_start(v, addr);
+		err = verbs_start(v, &peer);
 		if (err)
 			return err;
 		if (!timeo) {
@@ -687,7 +697,7 @@ static int verbs_listen_on(struct verbs_qp *v, const struct verbs_transport *t,
 	}
 	err = verbs_listener_start(l, id, t, addr);
 	if (!err)
-		verbs_addr_copy(&id->route.addr.src_addr, v->qp->domain, addr);
+		*addr = id->route.addr.src_addr;
 	/* From here on it is destroyed by who takes it, maybe the handler */
 	xchg(&l->id, id);
 	if (!err && READ_ONCE(l->gone))
@@ -713,16 +723,17 @@ static void verbs_restore_any(struct verbs_qp *v, const struct qp_proto *proto)
 int verbs_bind(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 {
 	struct verbs_qp *v = verbs_qp(qp);
-	int err = verbs_addr_check(addr, len);
+	struct sockaddr_storage local;
+	int err = verbs_addr_take(qp, addr, len, &local);
 
 	if (err)
 		return err;
-	if (!verbs_addr_any(addr) &&
-	    !verbs_addr_ifindex(sock_net(&qp->sk), addr))
+	if (!verbs_addr_any(&local) &&
+	    !verbs_addr_ifindex(sock_net(&qp->sk), &local))
 		return -EADDRNOTAVAIL;
-	verbs_addr_copy(addr, qp->domain, &v->local);
+	v->local = local;
 	/* Datagrams may come to it from now on */
-	if (v->ud && !verbs_addr_any(addr))
+	if (v->ud && !verbs_addr_any(&local))
 		return verbs_ud_start(v, NULL);
 	return 0;
 }
@@ -745,7 +756,7 @@ int verbs_listen(struct qp_sock *qp, u32 backlog)
 	err = verbs_listen_on(v, t, &v->local);
 	if (proto->id == QP_PROTO_ANY) {
 		verbs_restore_any(v, proto);
-		while ((t = t->fallback)) {
+		while ((t = verbs_next(v, t))) {
 			if (!verbs_listen_on(v, t, &v->local))
 				err = 0;
 			verbs_restore_any(v, proto);

@@ -300,7 +300,7 @@ static int verbs_group_new(struct verbs_ud *ud, struct qp_mcast *mcast,
 	g->ud = ud;
 	g->flags = mcast->flags;
 	g->err = -EINPROGRESS;
-	verbs_addr_copy(addr, addr->ss_family, &g->addr);
+	g->addr = *addr;
 	verbs_addr_set_port(&g->addr, 0);
 	err = verbs_group_join(g);
 	if (err)
@@ -314,18 +314,19 @@ int verbs_join(struct qp_sock *qp, struct qp_mcast *mcast,
 	       struct sockaddr_storage *addr)
 {
 	struct verbs_ud *ud = verbs_qp(qp)->ud;
+	struct sockaddr_storage group;
 	int err;
 
-	err = verbs_addr_check(addr, mcast->addrlen);
+	err = verbs_addr_take(qp, addr, mcast->addrlen, &group);
 	if (err)
 		return err;
-	if (!verbs_addr_multicast(addr))
+	if (!verbs_addr_multicast(&group))
 		return -EINVAL;
-	err = verbs_ud_start(ud->v, addr);
+	err = verbs_ud_start(ud->v, &group);
 	if (err)
 		return err;
 	mutex_lock(&ud->groups_lock);
-	err = verbs_group_new(ud, mcast, addr);
+	err = verbs_group_new(ud, mcast, &group);
 	mutex_unlock(&ud->groups_lock);
 	return err;
 }
@@ -333,14 +334,15 @@ int verbs_join(struct qp_sock *qp, struct qp_mcast *mcast,
 int verbs_leave(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 {
 	struct verbs_ud *ud = verbs_qp(qp)->ud;
+	struct sockaddr_storage group;
 	struct verbs_group *g;
 	int err;
 
-	err = verbs_addr_check(addr, len);
+	err = verbs_addr_take(qp, addr, len, &group);
 	if (err)
 		return err;
 	mutex_lock(&ud->groups_lock);
-	g = verbs_group_find(ud, addr);
+	g = verbs_group_find(ud, &group);
 	if (g)
 		verbs_group_end(g);
 	mutex_unlock(&ud->groups_lock);

@@ -170,20 +170,19 @@ static void verbs_msg_put(struct verbs_qp *v, struct verbs_msg *msg, bool unread
 }
 
 /* Tell who sent a datagram */
-static void verbs_msg_src(const struct verbs_msg *m, struct msghdr *msg)
+static void verbs_msg_src(const struct qp_sock *qp, const struct verbs_msg *m,
+			  struct msghdr *msg)
 {
 	u32 qpn = m->src_qpn;
 
 	put_cmsg(msg, SOL_QP, QP_CMSG_SRC_QPN, sizeof(qpn), &qpn);
 	if (!msg->msg_name || !m->src.sa.sa_family)
 		return;
-	msg->msg_namelen = m->src.sa.sa_family == AF_INET6 ?
-			   sizeof(m->src.in6) : sizeof(m->src.in);
-	memcpy(msg->msg_name, &m->src, msg->msg_namelen);
+	msg->msg_namelen = verbs_addr_show(qp, &m->src.sa, msg->msg_name);
 }
 
-static int verbs_msg_copy(const struct verbs_msg *m, struct msghdr *msg,
-			  size_t len, int flags)
+static int verbs_msg_copy(const struct qp_sock *qp, const struct verbs_msg *m,
+			  struct msghdr *msg, size_t len, int flags)
 {
 	size_t n = min_t(size_t, len, m->length);
 	u32 imm = m->imm_data;
@@ -193,7 +192,7 @@ static int verbs_msg_copy(const struct verbs_msg *m, struct msghdr *msg,
 	if (m->has_imm)
 		put_cmsg(msg, SOL_QP, QP_CMSG_IMM, sizeof(imm), &imm);
 	if (m->src_qpn)
-		verbs_msg_src(m, msg);
+		verbs_msg_src(qp, m, msg);
 	msg->msg_flags |= MSG_EOR;
 	if (n < m->length)
 		msg->msg_flags |= MSG_TRUNC;
@@ -248,7 +247,7 @@ int verbs_recvmsg(struct qp_sock *qp, struct msghdr *msg, size_t len, int flags)
 		state = qp_state(qp);
 		m = verbs_msg_take(v);
 		if (m) {
-			ret = verbs_msg_copy(m, msg, len, flags);
+			ret = verbs_msg_copy(qp, m, msg, len, flags);
 			verbs_msg_put(v, m, ret < 0 || flags & MSG_PEEK);
 			return ret;
 		}

@@ -224,9 +224,13 @@ static void verbs_recv_tell(struct verbs_qp *v)
 			v->recv_inv = true;
 			return;
 		}
-		if (r->msg)
+		if (r->msg) {
 			verbs_msg_end(v, r->msg, &r->done, src);
-		else if (!qp_recv_report(v->qp, &r->done, src))
+			continue;
+		}
+		if (src)
+			verbs_gid_src(v->qp, src);
+		if (!qp_recv_report(v->qp, &r->done, src))
 			return;
 	}
 }

@@ -282,7 +282,7 @@ static int verbs_ud_up(struct verbs_qp *v, struct rdma_cm_id *id)
 		err = rdma_listen(id, VERBS_UD_BACKLOG);
 	if (err)
 		return err == -EADDRNOTAVAIL ? -EADDRINUSE : err;
-	verbs_addr_copy(&id->route.addr.src_addr, v->qp->domain, &v->local);
+	v->local = id->route.addr.src_addr;
 	verbs_set_phase(v, VERBS_UP);
 	qp_set_state(v->qp, QP_STATE_RTS);
 	return 0;

@@ -301,8 +301,9 @@ struct qp_cqe {
  * struct qp_ud_cqe - entry of the completion queue of a QP_UD queue pair
  * @cqe: as in any completion queue
  * @src: struct sockaddr_in or sockaddr_in6 with the address of the sender of a
- *	datagram and port 0. Its family is 0 if there is none: the completion is
- *	not one of a datagram, or the network (InfiniBand) does not say
+ *	datagram and port 0, or the beginning of struct sockaddr_ib, up to
+ *	sib_sid. Its family is 0 if there is none: the completion is not one of a
+ *	datagram, or the network (InfiniBand) does not say
  *
  * The completion queue that a QP_UD queue pair made has entries like this,
  * whoever else shares it: qp_ring_desc.entry_size says so.
