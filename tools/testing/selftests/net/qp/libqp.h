@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <linux/time_types.h>
+#include <linux/ib.h>
 #include <linux/qp.h>
 
 #ifndef AF_QP

@@ -4,6 +4,7 @@
  * shutdown, disconnect.
  */
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -731,10 +732,8 @@ static void expect_source(struct __test_metadata *_metadata,
 	memset(&ss, 0, sizeof(ss));
 	EXPECT_EQ(0, name(fd, (void *)&ss, &len));
 	EXPECT_EQ(be->source(&want), len);
-	/* the port is in the same place of both families */
-	EXPECT_NE(0, ((struct sockaddr_in *)&ss)->sin_port);
-	((struct sockaddr_in *)&want)->sin_port =
-		((struct sockaddr_in *)&ss)->sin_port;
+	EXPECT_NE(0, *qt_port(&ss));
+	qt_set_port(&want, *qt_port(&ss));
 	EXPECT_EQ(0, memcmp(&want, &ss, len));
 }
 
@@ -1225,5 +1224,87 @@ TEST(unix_sockets_are_others)
 }
 
 #endif /* QP_LOCAL */
+
+#ifdef QP_GID
+
+static int bind_to(const struct backend *be, const struct sockaddr_ib *ib, int len)
+{
+	struct qp_desc d = lq_desc(8, 8, 0);
+	struct lq q;
+
+	d.addr = (unsigned long)ib;
+	d.addrlen = len;
+	if (qt_open(be, &q, 0, &d))
+		return -1;
+	lq_close(&q);
+	return 0;
+}
+
+/* The parts of an address besides the GID: which are refused, and which are not */
+TEST_F(conn, address_parts)
+{
+	struct {
+		const char *what;
+		int err;
+		__u16 pkey;
+		__u64 sid, mask, scope;
+	} cases[] = {
+		{ "as it should be", 0, 0xffff, 0x10604d2, ~0ULL },
+		{ "default P_Key", 0, 0, 0x10604d2, ~0ULL },
+		{ "any service ID", 0, 0xffff, 0, 0 },
+		{ "any port", 0, 0xffff, 0x1060000, ~0ULL },
+		{ "no mask", 0, 0xffff, 0x10604d2, 0 },
+		{ "port that does not count", 0, 0xffff, 0x10604d2, ~0xffffULL },
+		{ "a netdevice", 0, 0xffff, 0x10604d2, ~0ULL,
+		  if_nametoindex("veth0") },
+		{ "another P_Key", EADDRNOTAVAIL, 0x7fff, 0x10604d2, ~0ULL },
+		{ "port space for datagrams", EADDRNOTAVAIL, 0xffff, 0x11104d2, ~0ULL },
+		{ "a service ID of none", EADDRNOTAVAIL, 0xffff, 1234, ~0ULL },
+		{ "a long one", EADDRNOTAVAIL, 0xffff, 1ULL << 63 | 0x10604d2, ~0ULL },
+		{ "no netdevice", EINVAL, 0xffff, 0x10604d2, ~0ULL, 1ULL << 31 },
+		{ "far from one", EINVAL, 0xffff, 0x10604d2, ~0ULL, 1ULL << 32 },
+	};
+	struct sockaddr_storage ss;
+	int len = variant->be->source(&ss), ret;
+	struct sockaddr_ib ib;
+
+	memcpy(&ib, &ss, sizeof(ib));
+	for (int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ib.sib_pkey = htons(cases[i].pkey);
+		ib.sib_sid = htobe64(cases[i].sid);
+		ib.sib_sid_mask = htobe64(cases[i].mask);
+		ib.sib_scope_id = cases[i].scope;
+		errno = 0;
+		ret = bind_to(variant->be, &ib, len);
+		EXPECT_EQ(cases[i].err, errno) {
+			TH_LOG("%s", cases[i].what);
+		}
+		EXPECT_EQ(cases[i].err ? -1 : 0, ret);
+	}
+	EXPECT_ERRNO(EINVAL, bind_to(variant->be, &ib, len - 1));
+}
+
+/* Who is called by a GID is the one that an IP address leads to */
+TEST_F(conn, called_by_ip)
+{
+	const struct backend *ip = variant->be == &be_gid4 ? &be_roce4 : &be_roce6;
+	struct sockaddr_storage ss;
+	socklen_t len = ip->address(&ss);
+	struct lq q;
+
+	*qt_port(&ss) = *qt_port(&self->l.addr);
+	ASSERT_EQ(0, qt_open(ip, &q, 0, &self->d));
+	ASSERT_EQ(0, nonblock(q.fd, true));
+	EXPECT_ERRNO(EINPROGRESS, lq_sys_connect(q.fd, &ss, len));
+	ASSERT_EQ(0, ACCEPT(&self->b));
+	EXPECT_EQ(0, lq_connected(q.fd, LONG_MS));
+	len = sizeof(ss);
+	EXPECT_EQ(0, getpeername(self->b.fd, (void *)&ss, &len));
+	EXPECT_EQ(AF_IB, ss.ss_family);
+	EXPECT_EQ(sizeof(struct sockaddr_ib), len);
+	lq_close(&q);
+}
+
+#endif /* QP_GID */
 
 TEST_HARNESS_MAIN

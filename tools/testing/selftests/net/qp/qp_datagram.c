@@ -43,6 +43,11 @@ FIXTURE(ud)
 
 #define UD	FIXTURE_DATA(ud)
 
+static void __attribute__((constructor)) datagrams(void)
+{
+	qt_datagrams = true;
+}
+
 FIXTURE_VARIANT(ud)
 {
 	const struct backend *be;
@@ -121,14 +126,11 @@ FIXTURE_TEARDOWN(ud)
 
 static bool same_host(const void *x, const void *y)
 {
-	const struct sockaddr_in6 *x6 = x, *y6 = y;
-	const struct sockaddr_in *x4 = x, *y4 = y;
+	struct in6_addr ip_x = {}, ip_y = {};
 
-	if (x4->sin_family != y4->sin_family)
+	if (((struct sockaddr *)x)->sa_family != ((struct sockaddr *)y)->sa_family)
 		return false;
-	if (x4->sin_family == AF_INET6)
-		return !memcmp(&x6->sin6_addr, &y6->sin6_addr, 16);
-	return x4->sin_addr.s_addr == y4->sin_addr.s_addr;
+	return qt_ip(x, &ip_x) == qt_ip(y, &ip_y) && !memcmp(&ip_x, &ip_y, 16);
 }
 
 /*
@@ -253,7 +255,7 @@ TEST_F(ud, created)
 					      .type = QP_UD, .share_fd = -1 }));
 	self->c.addr = self->a.addr;
 	self->c.len = self->a.len;
-	*qt_port(&self->c.addr) = 0;
+	qt_set_port(&self->c.addr, 0);
 	ASSERT_EQ(0, make(self->be, QT_CLIENT, &self->c, 0,
 			  &(struct qp_desc){ .size = sizeof(struct qp_desc),
 					     .type = QP_UD, .share_fd = -1 }));
@@ -272,6 +274,8 @@ TEST_F(ud, refused)
 	__u32 proto = QP_PROTO_IWARP;
 	struct sockaddr_storage ss;
 	socklen_t len = self->be->source(&ss);
+	/* It has no GIDs at all */
+	int no_iwarp = self->be->domain == AF_IB ? EPROTONOSUPPORT : EOPNOTSUPP;
 	struct lq q;
 
 	d.addr = (unsigned long)&ss;
@@ -282,11 +286,11 @@ TEST_F(ud, refused)
 	d.addr = 0;
 	d.addrlen = 0;
 	d.protocol = QP_PROTO_IWARP;
-	EXPECT_ERRNO(EOPNOTSUPP, qt_open(self->be, &q, 0, &d));
+	EXPECT_ERRNO(no_iwarp, qt_open(self->be, &q, 0, &d));
 	d.protocol = 0;
 	ASSERT_EQ(0, qt_open(self->be, &q, 0, &d));
-	EXPECT_ERRNO(EOPNOTSUPP, lq_sys_setopt(q.fd, QP_PROTO, &proto,
-					       sizeof(proto)));
+	EXPECT_ERRNO(no_iwarp, lq_sys_setopt(q.fd, QP_PROTO, &proto,
+					     sizeof(proto)));
 	lq_close(&q);
 
 	/* who is connected has no use for a handle */
@@ -583,9 +587,9 @@ TEST_F(ud, unresolvable)
 	ah = (struct qp_ah){ (unsigned long)&ss, len, 0, 0, 1 };
 	EXPECT_ERRNO(EINVAL, lq_sys_setopt(self->a.q.fd, QP_AH_CREATE, &ah,
 					   sizeof(ah)));
-	*qt_port(&ss) = 0;
+	qt_set_port(&ss, 0);
 	EXPECT_ERRNO(EINVAL, ah_create(&self->a, &ss, len, 0, &ah));
-	ss.ss_family ^= AF_INET ^ AF_INET6;
+	ss.ss_family = ss.ss_family == AF_INET ? AF_INET6 : AF_INET;
 	EXPECT_ERRNO(EAFNOSUPPORT, ah_create(&self->a, &ss, len, 0, &ah));
 
 	/* and none of it did any harm */
@@ -621,7 +625,7 @@ TEST_F(ud, bound_by_routing)
 		self->c.len = any ? self->a.len : 0;
 		memset(&self->c.addr, 0, sizeof(self->c.addr));
 		self->c.addr.ss_family = self->be->domain;
-		*qt_port(&self->c.addr) = port;
+		qt_set_port(&self->c.addr, port);
 		d.addr = any ? (unsigned long)&self->c.addr : 0;
 		d.addrlen = self->c.len;
 		ASSERT_EQ(0, qt_open(self->be, &self->c.q, 0, &d));
@@ -900,7 +904,7 @@ TEST_F(ud, many_names)
 	for (int i = 0; i < ARRAY_SIZE(peers); i++) {
 		peers[i] = (struct end){ .len = self->b.len,
 					 .addr = self->b.addr };
-		*qt_port(&peers[i].addr) = htons(20000 + i);
+		qt_set_port(&peers[i].addr, htons(20000 + i));
 		ASSERT_EQ(0, make(self->be, QT_SERVER, &peers[i], 0,
 				  &(struct qp_desc){
 					.size = sizeof(struct qp_desc),
@@ -993,12 +997,10 @@ TEST_F(ud, message_with_ring)
 static pid_t run_udaddy(UD *self, enum qt_host host, char option)
 {
 	char addr[INET6_ADDRSTRLEN];
-	void *a = self->be->domain == AF_INET ?
-		  (void *)&((struct sockaddr_in *)&self->b.addr)->sin_addr :
-		  (void *)&((struct sockaddr_in6 *)&self->b.addr)->sin6_addr;
+	struct in6_addr ip;
 	pid_t pid;
 
-	inet_ntop(self->be->domain, a, addr, sizeof(addr));
+	inet_ntop(qt_ip(&self->b.addr, &ip), &ip, addr, sizeof(addr));
 	pid = fork();
 	if (!pid)
 		_exit(qt_sh(self->be->hosts, host,
@@ -1027,7 +1029,7 @@ TEST_F(ud, librdmacm)
 	if (access("/usr/bin/udaddy", X_OK))
 		SKIP(return, "no udaddy(1)");
 	/* it listens */
-	*qt_port(&ss) = htons(UDADDY_PORT);
+	qt_set_port(&ss, htons(UDADDY_PORT));
 	pid = run_udaddy(self, QT_SERVER, 'b');
 	ASSERT_LE(0, pid);
 	for (i = 0; i < 100 && ah_create(&self->a, &ss, self->b.len, 0, &ah);
@@ -1211,20 +1213,29 @@ TEST_F_TIMEOUT(ud, killed, 120)
 static socklen_t group_address(const struct end *e, struct sockaddr_storage *ss,
 			       __u8 n)
 {
+	struct in6_addr group = { .s6_addr = { 0xff, 0x15, [14] = n, 0x77 } };
 	struct sockaddr_in6 *in6 = (void *)ss;
+	struct sockaddr_ib *ib = (void *)ss;
 	struct sockaddr_in *in = (void *)ss;
+	struct in6_addr own;
+	int version = qt_ip(&e->addr, &own);
+	__be32 group4 = htonl(0xef010203 + (n << 8));
 
 	memset(ss, 0, sizeof(*ss));
 	ss->ss_family = e->addr.ss_family;
 	if (ss->ss_family == AF_INET) {
-		in->sin_addr.s_addr = htonl(0xef010203 + (n << 8));
+		in->sin_addr.s_addr = group4;
 		return sizeof(*in);
 	}
-	in6->sin6_addr.s6_addr[0] = 0xff;
-	in6->sin6_addr.s6_addr[1] = 0x15;
-	in6->sin6_addr.s6_addr[14] = n;
-	in6->sin6_addr.s6_addr[15] = 0x77;
-	return sizeof(*in6);
+	if (ss->ss_family == AF_INET6) {
+		in6->sin6_addr = group;
+		return sizeof(*in6);
+	}
+	if (version == AF_INET)
+		group = (struct in6_addr){ .s6_addr32 = { 0, 0, htonl(0xffff),
+							  group4 } };
+	memcpy(&ib->sib_addr, &group, sizeof(group));
+	return sizeof(*ib);
 }
 
 static int membership(const struct end *e, int opt, __u8 n, __u32 flags,
@@ -1256,9 +1267,10 @@ static int leave(const struct end *e, __u8 n)
 /* Does the host say that it belongs to the group, within a moment? */
 static bool host_joined(UD *self, enum qt_host host, __u8 n, bool want)
 {
+	struct in6_addr ip;
 	char addr[32];
 
-	if (self->be->domain == AF_INET)
+	if (qt_ip(&self->a.addr, &ip) == AF_INET)
 		snprintf(addr, sizeof(addr), "239[.]1[.]%d[.]3\\b", 2 + n);
 	else
 		snprintf(addr, sizeof(addr), "ff15::%x\\b", n << 8 | 0x77);
@@ -1398,7 +1410,7 @@ TEST_F(ud, multicast_send_only)
 	__u32 ah, other;
 
 	ASSERT_EQ(0, make_at(self->be, QT_SERVER, &self->c));
-	*qt_port(&ss) = htons(99);
+	qt_set_port(&ss, htons(99));
 	EXPECT_ERRNO(EHOSTUNREACH, sendto(self->a.q.fd, "x", 1, 0, (void *)&ss,
 					  len));
 	ASSERT_EQ(0, join(&self->a, 4, QP_MCAST_SENDONLY | QP_MCAST_LOOP, &ah));

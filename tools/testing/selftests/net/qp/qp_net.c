@@ -27,6 +27,8 @@
 
 #include "qp_test.h"
 
+bool qt_datagrams;
+
 /* The namespaces are open files, 0 before there are any */
 struct qt_hosts {
 	bool rxe;
@@ -261,10 +263,44 @@ static __be16 fresh_port(void)
 	return htons(10000 + getpid() % 1000 * 50 + count++ % 50);
 }
 
-/* The port is in the same place of both families */
+/* The port is in the same place of both families of IP; it ends a service ID */
 __be16 *qt_port(struct sockaddr_storage *ss)
 {
+	if (ss->ss_family == AF_IB)
+		return (__be16 *)(&((struct sockaddr_ib *)ss)->sib_sid + 1) - 1;
 	return &((struct sockaddr_in *)ss)->sin_port;
+}
+
+/* What rdma_cm calls a port of RDMA_PS_UDP, or of RDMA_PS_TCP */
+static __u64 service_id(__be16 port)
+{
+	return (qt_datagrams ? 0x1110000 : 0x1060000) | ntohs(port);
+}
+
+void qt_set_port(struct sockaddr_storage *ss, __be16 port)
+{
+	struct sockaddr_ib *ib = (void *)ss;
+
+	if (ss->ss_family == AF_IB)
+		ib->sib_sid = htobe64(service_id(port));
+	else
+		*qt_port(ss) = port;
+}
+
+int qt_ip(const struct sockaddr_storage *ss, void *ip)
+{
+	const struct sockaddr_in6 *in6 = (const void *)ss;
+	const struct sockaddr_in *in = (const void *)ss;
+	const struct sockaddr_ib *ib = (const void *)ss;
+	const struct in6_addr *gid = (const void *)&ib->sib_addr;
+	bool mapped = ss->ss_family == AF_IB && IN6_IS_ADDR_V4MAPPED(gid);
+
+	if (ss->ss_family == AF_INET || mapped) {
+		memcpy(ip, mapped ? &gid->s6_addr[12] : (void *)&in->sin_addr, 4);
+		return AF_INET;
+	}
+	memcpy(ip, ss->ss_family == AF_IB ? gid : &in6->sin6_addr, 16);
+	return AF_INET6;
 }
 
 /* Change the last byte of the IP address */
@@ -273,7 +309,9 @@ void qt_change_host(struct sockaddr_storage *ss, __u8 host)
 	struct sockaddr_in6 *in6 = (void *)ss;
 	struct sockaddr_in *in = (void *)ss;
 
-	if (ss->ss_family == AF_INET6)
+	if (ss->ss_family == AF_IB)
+		((struct sockaddr_ib *)ss)->sib_addr.sib_raw[15] = host;
+	else if (ss->ss_family == AF_INET6)
 		in6->sin6_addr.s6_addr[15] = host;
 	else
 		((__u8 *)&in->sin_addr)[3] = host;
@@ -303,6 +341,62 @@ static socklen_t address6(struct sockaddr_storage *ss, int host)
 	return sizeof(*in6);
 }
 
+/* The GID that an IP address of the same host is */
+static socklen_t gid_of(struct sockaddr_storage *ss, const void *ip, size_t len)
+{
+	struct sockaddr_ib ib = {
+		.sib_family = AF_IB,
+		.sib_pkey = htons(0xffff),
+		.sib_sid = htobe64(service_id(*qt_port(ss))),
+		.sib_sid_mask = ~0ULL,
+	};
+
+	if (len == 4)
+		ib.sib_addr.sib_addr16[5] = 0xffff;
+	memcpy(&ib.sib_addr.sib_raw[16 - len], ip, len);
+	memset(ss, 0, sizeof(*ss));
+	memcpy(ss, &ib, sizeof(ib));
+	return sizeof(ib);
+}
+
+static socklen_t gid4(struct sockaddr_storage *ss, int host)
+{
+	struct sockaddr_in in;
+
+	address4(ss, host);
+	memcpy(&in, ss, sizeof(in));
+	return gid_of(ss, &in.sin_addr, sizeof(in.sin_addr));
+}
+
+static socklen_t gid6(struct sockaddr_storage *ss, int host)
+{
+	struct sockaddr_in6 in6;
+
+	address6(ss, host);
+	memcpy(&in6, ss, sizeof(in6));
+	return gid_of(ss, &in6.sin6_addr, sizeof(in6.sin6_addr));
+}
+
+static socklen_t gid_server4(struct sockaddr_storage *ss)
+{
+	return gid4(ss, 1);
+}
+
+static socklen_t gid_client4(struct sockaddr_storage *ss)
+{
+	return gid4(ss, 2);
+}
+
+static socklen_t gid_server6(struct sockaddr_storage *ss)
+{
+	return gid6(ss, 1);
+}
+
+static socklen_t gid_client6(struct sockaddr_storage *ss)
+{
+	return gid6(ss, 2);
+}
+
 static socklen_t server4(struct sockaddr_storage *ss)
 {
 	return address4(ss, 1);
@@ -330,15 +424,15 @@ static void forget(const struct sockaddr_storage *ss)
 #define F_ROCE	(F_ATOMIC | F_IMM | F_RNR | F_WRITE_ACK)
 #define F_QPEMU	(F_ROCE | F_ZERO_BASED | F_INV | F_DMABUF)
 
-#define ROCE(version, hosts_, flags_) {						\
-	.domain = version == 4 ? AF_INET : AF_INET6,			\
+#define ROCE(domain_, server, client, hosts_, flags_) {			\
+	.domain = domain_,						\
 	.protocol = QP_PROTO_ROCE,					\
 	.flags = flags_,						\
 	.max_sge = QP_MAX_SGE,						\
 	.max_sge_rd = QP_MAX_SGE,					\
 	.hosts = hosts_,						\
-	.address = server##version,					\
-	.source = client##version,					\
+	.address = server,						\
+	.source = client,						\
 	.forget = forget,						\
 }
 
@@ -356,9 +450,15 @@ static void forget(const struct sockaddr_storage *ss)
 	.forget = forget,						\
 }
 
-const struct backend be_roce4 = ROCE(4, &on_demand, F_QPEMU);
-const struct backend be_roce6 = ROCE(6, &on_demand, F_QPEMU);
-const struct backend be_rxe4 = ROCE(4, &with_rxe, F_ROCE | F_RXE);
-const struct backend be_rxe6 = ROCE(6, &with_rxe, F_ROCE | F_RXE);
+const struct backend be_roce4 = ROCE(AF_INET, server4, client4, &on_demand, F_QPEMU);
+const struct backend be_roce6 = ROCE(AF_INET6, server6, client6, &on_demand, F_QPEMU);
+const struct backend be_gid4 =
+	ROCE(AF_IB, gid_server4, gid_client4, &on_demand, F_QPEMU);
+const struct backend be_gid6 =
+	ROCE(AF_IB, gid_server6, gid_client6, &on_demand, F_QPEMU);
+const struct backend be_rxe4 =
+	ROCE(AF_INET, server4, client4, &with_rxe, F_ROCE | F_RXE);
+const struct backend be_rxe6 =
+	ROCE(AF_INET6, server6, client6, &with_rxe, F_ROCE | F_RXE);
 const struct backend be_siw4 = SIW(4);
 const struct backend be_siw6 = SIW(6);

@@ -56,9 +56,13 @@ struct backend {
 	void (*forget)(const struct sockaddr_storage *ss);
 };
 
+/* Service IDs of GIDs are of the port space for datagrams */
+extern bool qt_datagrams;
+
 extern const struct backend be_pipe;		/* abstract names */
 extern const struct backend be_pipe_path;	/* file system names */
 extern const struct backend be_roce4, be_roce6;	/* qpemu, made on demand */
+extern const struct backend be_gid4, be_gid6;	/* the same, called by GIDs */
 extern const struct backend be_rxe4, be_rxe6;	/* rxe, made beforehand */
 extern const struct backend be_siw4, be_siw6;	/* siw, made on demand */
 
@@ -68,6 +72,8 @@ extern const struct backend be_siw4, be_siw6;	/* siw, made on demand */
  */
 #if defined(QP_ROCE)
 #define QT_FAMILY(add, ...)	add(roce4, ##__VA_ARGS__) add(roce6, ##__VA_ARGS__)
+#elif defined(QP_GID)
+#define QT_FAMILY(add, ...)	add(gid4, ##__VA_ARGS__) add(gid6, ##__VA_ARGS__)
 #elif defined(QP_RXE)
 #define QT_FAMILY(add, ...)	add(rxe4, ##__VA_ARGS__) add(rxe6, ##__VA_ARGS__)
 #elif defined(QP_SIW)
@@ -115,6 +121,9 @@ bool qt_has_device(const struct qt_hosts *hosts, enum qt_host host);
 
 /* Of an IP address: the port, and changing the last byte of the host */
 __be16 *qt_port(struct sockaddr_storage *ss);
+void qt_set_port(struct sockaddr_storage *ss, __be16 port);
+/* Its IP address, also of a GID; returns AF_INET or AF_INET6 */
+int qt_ip(const struct sockaddr_storage *ss, void *ip);
 void qt_change_host(struct sockaddr_storage *ss, __u8 host);
 
 /* As lq_open(), with the backend's domain and protocol, on client or server */

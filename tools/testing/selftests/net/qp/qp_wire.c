@@ -190,7 +190,7 @@ TEST_F(wire, any_port)
 	socklen_t len = variant->be->address(&ss);
 	struct lq l;
 
-	*qt_port(&ss) = 0;
+	qt_set_port(&ss, 0);
 	ASSERT_EQ(0, qt_listen_at(variant->be, &l, &ss, len, 0, 1));
 	ASSERT_EQ(0, getsockname(l.fd, (void *)&ss, &len));
 	EXPECT_NE(0, *qt_port(&ss));
@@ -208,7 +208,7 @@ static void wildcard(struct sockaddr_storage *ss)
 
 	memset(ss, 0, sizeof(*ss));
 	ss->ss_family = family;
-	*qt_port(ss) = port;
+	qt_set_port(ss, port);
 }
 
 /* A listener on any address hears of connections to each device there is */
