@@ -18,7 +18,7 @@
 #define MIN_DEPTH		128
 #define SIGNALS_PER_DEPTH	4
 #define POLL_SECONDS		0.0001
-#define POLLS_PER_CLOCK		256	/* which may be a system call */
+#define POLLS_PER_CLOCK	20000
 
 unsigned int bench_inline = 64;
 

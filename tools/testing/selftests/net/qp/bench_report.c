@@ -63,9 +63,14 @@ const struct bench_target bench_targets[] = {
 		.series = SERIES(qp_roce, WRITE, 32), .peer = SERIES(tcp, SEND, 1),
 		.size = 65536, .test = BENCH_RATE,
 	}, {
+		/* Both look at the completion queue before they wait */
 		.text = "      SEND of 64 B: round trip, libibverbs' with events by ours",
-		.series = SERIES(qp_roce, SEND, 1), .peer = SERIES(verbs_events, SEND, 1),
+		.series = SERIES(qp_roce_poll, SEND, 1), .peer = SERIES(verbs_events, SEND, 1),
 		.size = 64, .test = BENCH_RTT, .ratio = 1,
+	}, {
+		.text = "                    not looking at it before",
+		.series = SERIES(qp_roce, SEND, 1), .peer = SERIES(verbs_events, SEND, 1),
+		.size = 64, .test = BENCH_RTT,
 	}, {
 		.text = "                    TCP's by ours",
 		.series = SERIES(qp_roce, SEND, 1), .peer = SERIES(tcp, SEND, 1),

@@ -164,11 +164,36 @@ static void open_way(struct end *e)
 	e->ctx = e->id->verbs;
 }
 
-/* The device that is called so, or any for which a program needs no rdma_cm */
-static bool is_device(struct ibv_device *device, const char *dev)
+/* Is an address of the namespace a GID of the device? */
+static bool is_here(struct ibv_context *ctx)
 {
-	return dev ? !strcmp(ibv_get_device_name(device), dev) :
-		     device->transport_type == IBV_TRANSPORT_IB;
+	struct in_addr own = own_address().sin_addr;
+	struct ibv_gid_entry table[64];
+	ssize_t n = ibv_query_gid_table(ctx, table, 64, 0);
+
+	while (n-- > 0)
+		if (IN6_IS_ADDR_V4MAPPED((struct in6_addr *)table[n].gid.raw) &&
+		    !memcmp(&table[n].gid.raw[12], &own, sizeof(own)))
+			return true;
+	return false;
+}
+
+/*
+ * The device that is called so, or one of the namespace for which a program needs
+ * no rdma_cm: devices of other namespaces may be seen too
+ */
+static struct ibv_context *open_device(struct ibv_device *device, const char *dev)
+{
+	struct ibv_context *ctx;
+
+	if (dev ? strcmp(ibv_get_device_name(device), dev) :
+		  device->transport_type != IBV_TRANSPORT_IB)
+		return NULL;
+	ctx = ibv_open_device(device);
+	if (!ctx || dev || is_here(ctx))
+		return ctx;
+	ibv_close_device(ctx);
+	return NULL;
 }
 
 static void open_by_name(struct end *e, const char *dev)
@@ -176,12 +201,8 @@ static void open_by_name(struct end *e, const char *dev)
 	struct ibv_device **list = ibv_get_device_list(NULL);
 	int i;
 
-	for (i = 0; list && list[i]; i++) {
-		if (!is_device(list[i], dev))
-			continue;
-		e->ctx = ibv_open_device(list[i]);
-		break;
-	}
+	for (i = 0; list && list[i] && !e->ctx; i++)
+		e->ctx = open_device(list[i], dev);
 	if (!e->ctx)
 		die("cannot open device %s", dev ?: "at all");
 	ibv_free_device_list(list);
