@@ -2,6 +2,7 @@
 /*
  * Queue pairs of a network namespace: numbers, limits, /proc/net/qp
  */
+#include <linux/ib.h>
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 #include <linux/sysctl.h>
@@ -108,6 +109,12 @@ static void qp_seq_stop(struct seq_file *seq, void *v)
  * An IP address and port, or an AF_UNIX name as /proc/net/unix shows it: abstract
  * names begin with @
  */
+static void qp_seq_gid(struct seq_file *seq, const struct sockaddr_ib *ib)
+{
+	seq_printf(seq, "%pI6c/%016llx", &ib->sib_addr,
+		   be64_to_cpu(ib->sib_sid));
+}
+
 static void qp_seq_name(struct seq_file *seq, struct qp_sock *qp, bool peer)
 {
 	struct sockaddr_storage addr = {};
@@ -116,6 +123,10 @@ static void qp_seq_name(struct seq_file *seq, struct qp_sock *qp, bool peer)
 	int i, n = len - offsetof(struct sockaddr_storage, __data);
 
 	seq_putc(seq, ' ');
+	if (n > 0 && addr.ss_family == AF_IB) {
+		qp_seq_gid(seq, (const struct sockaddr_ib *)&addr);
+		return;
+	}
 	if (n > 0 && addr.ss_family != AF_UNIX) {
 		seq_printf(seq, "%pISpc", &addr);
 		return;
