@@ -1269,7 +1269,7 @@ TEST_F(conn, address_parts)
 	struct sockaddr_ib ib;
 
 	memcpy(&ib, &ss, sizeof(ib));
-	for (int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (int i = 0; i < ARRAY_SIZE(cases); i++) {
 		ib.sib_pkey = htons(cases[i].pkey);
 		ib.sib_sid = htobe64(cases[i].sid);
 		ib.sib_sid_mask = htobe64(cases[i].mask);
@@ -1279,7 +1279,7 @@ TEST_F(conn, address_parts)
 		EXPECT_EQ(cases[i].err, errno) {
 			TH_LOG("%s", cases[i].what);
 		}
-		EXPECT_EQ(cases[i].err ? -1 : 0, ret);
+		EXPECT_EQ(-!!cases[i].err, ret);
 	}
 	EXPECT_ERRNO(EINVAL, bind_to(variant->be, &ib, len - 1));
 }
