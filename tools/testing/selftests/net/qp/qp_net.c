@@ -377,45 +377,20 @@ static socklen_t gid6(struct sockaddr_storage *ss, int host)
 	return gid_of(ss, &in6.sin6_addr, sizeof(in6.sin6_addr));
 }
 
-static socklen_t gid_server4(struct sockaddr_storage *ss)
-{
-	return gid4(ss, 1);
+/* &struct backend.address and source: the server, or the client */
+#define HOST(name, make, host)						\
+static socklen_t name(struct sockaddr_storage *ss)			\
+{									\
+	return make(ss, host);						\
 }
-
-static socklen_t gid_client4(struct sockaddr_storage *ss)
-{
-	return gid4(ss, 2);
-}
-
-static socklen_t gid_server6(struct sockaddr_storage *ss)
-{
-	return gid6(ss, 1);
-}
-
-static socklen_t gid_client6(struct sockaddr_storage *ss)
-{
-	return gid6(ss, 2);
-}
-
-static socklen_t server4(struct sockaddr_storage *ss)
-{
-	return address4(ss, 1);
-}
-
-static socklen_t client4(struct sockaddr_storage *ss)
-{
-	return address4(ss, 2);
-}
-
-static socklen_t server6(struct sockaddr_storage *ss)
-{
-	return address6(ss, 1);
-}
-
-static socklen_t client6(struct sockaddr_storage *ss)
-{
-	return address6(ss, 2);
-}
+HOST(server4, address4, 1)
+HOST(client4, address4, 2)
+HOST(server6, address6, 1)
+HOST(client6, address6, 2)
+HOST(gid_server4, gid4, 1)
+HOST(gid_client4, gid4, 2)
+HOST(gid_server6, gid6, 1)
+HOST(gid_client6, gid6, 2)
 
 static void forget(const struct sockaddr_storage *ss)
 {
