@@ -335,7 +335,7 @@ static void qp_sqpoll_relax(void)
 static int qp_sqpoll_thread(void *data)
 {
 	struct qp_sqpoll *p = data;
-	unsigned long sleep_at = jiffies;
+	unsigned long sleep_at = jiffies + msecs_to_jiffies(p->idle);
 	struct ksignal ksig;
 
 	/* It may have gone offline since: then it is as after hotplug */

@@ -389,11 +389,13 @@ static int verbs_try_from(struct verbs_qp *v, const struct verbs_transport *t)
  */
 static int verbs_fall_back(struct verbs_qp *v)
 {
-	const struct verbs_transport *next = verbs_next(v, v->transport);
+	const struct verbs_transport *next;
 	const struct cred *old;
 	int err = -EHOSTUNREACH;
 
-	if (!v->any || !next || !mmget_not_zero(v->mm))
+	/* Who accepts has neither a choice nor a transport to begin with */
+	next = v->any ? verbs_next(v, v->transport) : NULL;
+	if (!next || !mmget_not_zero(v->mm))
 		return err;
 	kthread_use_mm(v->mm);
 	old = override_creds(v->cred);
