@@ -177,13 +177,21 @@ static struct verbs_wr *verbs_first(struct list_head *list)
 	return wr ? verbs_wr(wr) : NULL;
 }
 
-/* Complete a request. Under send_lock, which keeps the order. */
-static void verbs_complete(struct verbs_qp *v, struct verbs_wr *w, u16 status)
+/* The device does not have it, or not any more. Under send_lock. */
+static void verbs_unmap_data(struct verbs_qp *v, struct verbs_wr *w)
 {
 	if (w->mapped)
 		ib_dma_unmap_single(v->dev->ibdev, w->data.addr, w->data.length,
 				    DMA_TO_DEVICE);
+	w->mapped = false;
 	kfree(w->bounce);
+	w->bounce = NULL;
+}
+
+/* Complete a request. Under send_lock, which keeps the order. */
+static void verbs_complete(struct verbs_qp *v, struct verbs_wr *w, u16 status)
+{
+	verbs_unmap_data(v, w);
 	if (w->qp_wr->dest)
 		verbs_ah_put(w->qp_wr->dest);
 	list_del(&w->qp_wr->node);
@@ -227,7 +235,7 @@ static bool verbs_not_for_device(struct verbs_qp *v, struct verbs_wr *w,
 
 /*
  * Requests from @bad on, if any, were not taken. They wait again, for being
- * flushed.
+ * flushed, maybe when there is no device any more.
  */
 static void verbs_take_back(struct verbs_qp *v, const struct ib_send_wr *bad)
 {
@@ -235,6 +243,7 @@ static void verbs_take_back(struct verbs_qp *v, const struct ib_send_wr *bad)
 
 	while (bad) {
 		last = verbs_wr(list_last_entry(&v->posted, struct qp_wr, node));
+		verbs_unmap_data(v, last);
 		list_move(&last->qp_wr->node, &v->waiting);
 		v->credits++;
 		w = container_of(bad, struct verbs_wr, ib.send);
