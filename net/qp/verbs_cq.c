@@ -32,12 +32,13 @@ static int verbs_cq_poll(struct irq_poll *poll, int budget)
 
 	spin_lock(&cq->lock);
 	done = ib_process_cq_direct(cq->ib, budget);
-	spin_unlock(&cq->lock);
 	if (done < budget) {
+		/* From here on the lock alone keeps verbs_cq_end() waiting */
 		irq_poll_complete(poll);
 		if (!atomic_read(&cq->spinners))
 			verbs_cq_arm(cq);
 	}
+	spin_unlock(&cq->lock);
 	return done;
 }
 

@@ -167,8 +167,8 @@ static void not_ready(struct qpemu_qp *qp, u8 timer)
 
 /*
  * Where packets overtake each other these come one after the other, from a peer
- * that is there. So they count as one retry in the time of a timeout: the end
- * comes no sooner than that of a peer that is silent, and no later.
+ * that is there. So they count as one retry in the time of a timeout: who never
+ * gets a packet through is told about as late as with a peer that is silent.
  */
 static void sequence_error(struct qpemu_qp *qp, bool moved)
 {
