@@ -28,6 +28,12 @@ static struct qpemu_av *new_av(struct ib_ah *ibah, const struct rdma_ah_attr *at
 	return av;
 }
 
+/* Any context; the caller has a reference. */
+void qpemu_av_hold(struct qpemu_av *av)
+{
+	refcount_inc(&av->users);
+}
+
 /* Any context. */
 void qpemu_av_put(struct qpemu_av *av)
 {

@@ -124,9 +124,14 @@ void *qpemu_put_be32(void *at, __be32 value);
 void *qpemu_put_u64(void *at, u64 value);
 
 /* train.c: small messages go together; under sq_lock */
-struct sk_buff *qpemu_train_joins(struct qpemu_qp *qp, u32 size);
-u32 qpemu_train_more(struct qpemu_qp *qp, const struct qpemu_wqe *wqe, u32 size);
-void qpemu_train_add(struct qpemu_qp *qp, struct sk_buff *skb, u32 size, u32 more);
+struct sk_buff *qpemu_train_joins(struct qpemu_qp *qp, const struct qpemu_wqe *wqe,
+				  const struct qpemu_path *path,
+				  const struct qpemu_bth *bth, u32 size);
+u32 qpemu_train_more(struct qpemu_qp *qp, const struct qpemu_wqe *wqe,
+		     const struct qpemu_path *path, u32 size);
+void qpemu_train_add(struct qpemu_qp *qp, const struct qpemu_wqe *wqe,
+		     struct qpemu_path *path, const struct qpemu_bth *bth,
+		     struct sk_buff *skb, u32 size, u32 more);
 void qpemu_train_leave(struct qpemu_qp *qp);
 
 /* tx.c: sending with a bound on what is under way */

@@ -469,13 +469,23 @@ enum {
 /**
  * struct qpemu_train - packets of a size that will be sent as one, see train.c
  * @skb: they, one behind the other; NULL if there are none
+ * @path: where they go
+ * @av: whose @path is, held; NULL if it is the queue pair's
  * @size: bytes of each
+ * @dest_qpn: to which queue pair each is addressed
+ * @qkey: with which Q_Key, of datagrams
+ * @opcode: of each
  * @num: how many there are
  * @most: how many there may be
  */
 struct qpemu_train {
 	struct sk_buff *skb;
+	struct qpemu_path *path;
+	struct qpemu_av *av;
 	u32 size;
+	u32 dest_qpn;
+	u32 qkey;
+	u8 opcode;
 	u32 num;
 	u32 most;
 };

@@ -40,6 +40,7 @@
  * @memcg: whom the pages are charged to
  * @slot_shift: log2 of the size of a slot
  * @mask: number of slots - 1
+ * @last_size: bytes of the last page; of a kernel client's it is what is needed
  * @num_pages: entries of @page
  * @page: kernel addresses; NULL as long as nobody has touched the page
  *
@@ -51,6 +52,7 @@ struct ring {
 	struct mem_cgroup *memcg;
 	u32 slot_shift;
 	u32 mask;
+	u32 last_size;
 	u32 num_pages;
 	void *page[] __counted_by(num_pages);
 };
@@ -73,6 +75,20 @@ struct qpemu_queue {
 	spinlock_t push_lock;	/* kernel clients among themselves */
 };
 
+/* The last page need not be one where nobody maps it. */
+static bool is_part(const struct ring *ring, u32 index)
+{
+	return index == ring->num_pages - 1 && ring->last_size < PAGE_SIZE;
+}
+
+static void free_part(const struct ring *ring, u32 index, void *page)
+{
+	if (is_part(ring, index))
+		kfree(page);
+	else
+		free_page((unsigned long)page);
+}
+
 static void ring_put(struct ring *ring)
 {
 	u32 i;
@@ -80,8 +96,7 @@ static void ring_put(struct ring *ring)
 	if (!refcount_dec_and_test(&ring->users))
 		return;
 	for (i = 0; i < ring->num_pages; i++)
-		if (ring->page[i])
-			free_page((unsigned long)ring->page[i]);
+		free_part(ring, i, ring->page[i]);
 	mem_cgroup_put(ring->memcg);
 	kvfree(ring);
 }
@@ -89,9 +104,11 @@ static void ring_put(struct ring *ring)
 static void *ring_new_page(struct ring *ring, u32 index, gfp_t gfp)
 {
 	struct mem_cgroup *old = set_active_memcg(ring->memcg);
-	void *page = (void *)get_zeroed_page(gfp | __GFP_ACCOUNT | __GFP_NOWARN);
-	void *present;
+	void *page, *present;
 
+	gfp |= __GFP_ACCOUNT | __GFP_NOWARN;
+	page = is_part(ring, index) ? kzalloc(ring->last_size, gfp) :
+				      (void *)get_zeroed_page(gfp);
 	set_active_memcg(old);
 	if (!page)
 		return NULL;
@@ -105,7 +122,7 @@ static void *ring_new_page(struct ring *ring, u32 index, gfp_t gfp)
 	present = cmpxchg(&ring->page[index], NULL, page);
 	if (!present)
 		return page;
-	free_page((unsigned long)page);
+	free_part(ring, index, page);
 	return present;
 }
 
@@ -255,7 +272,7 @@ void qpemu_mmap_free(struct rdma_user_mmap_entry *entry)
  * Making and breaking
  */
 
-static struct ring *ring_create(u32 slots, size_t size)
+static struct ring *ring_create(u32 slots, size_t size, bool user)
 {
 	u32 shift = max_t(u32, order_base_2(size), MIN_SLOT_SHIFT);
 	u64 bytes = sizeof(struct rxe_queue_buf) + ((u64)slots << shift);
@@ -270,6 +287,7 @@ static struct ring *ring_create(u32 slots, size_t size)
 		return ERR_PTR(-ENOMEM);
 	refcount_set(&ring->users, 1);
 	ring->num_pages = pages;
+	ring->last_size = user ? PAGE_SIZE : bytes - (pages - 1) * PAGE_SIZE;
 	ring->slot_shift = shift;
 	ring->mask = slots - 1;
 	return ring;
@@ -317,7 +335,7 @@ struct qpemu_queue *qpemu_queue_create(u32 *entries, size_t size,
 	spin_lock_init(&q->push_lock);
 
 	/* One slot stays free: a full ring is not an empty one. */
-	q->ring = ring_create(roundup_pow_of_two(*entries + 1), size);
+	q->ring = ring_create(roundup_pow_of_two(*entries + 1), size, ucontext);
 	if (IS_ERR(q->ring)) {
 		err = PTR_ERR(q->ring);
 		goto free_queue;

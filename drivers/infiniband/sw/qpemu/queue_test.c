@@ -45,7 +45,7 @@ static struct qpemu_queue *untouched_queue(struct kunit *test, u32 slots, size_t
 
 	KUNIT_ASSERT_NOT_NULL(test, q);
 	spin_lock_init(&q->push_lock);
-	q->ring = ring_create(slots, size);
+	q->ring = ring_create(slots, size, true);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, q->ring);
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, destroy_queue, q), 0);
 	return q;

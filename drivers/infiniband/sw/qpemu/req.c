@@ -305,7 +305,7 @@ static bool send_one(struct qpemu_qp *qp, struct qpemu_wqe *wqe)
 	u32 length = data ? piece(qp, wqe, path, offset) : 0;
 	u32 num = data ? DIV_ROUND_UP(length, qp->mtu) ?: 1 : wqe->num_psn - index;
 	bool end = index + num == wqe->num_psn;
-	bool small = data && wqe->num_psn == 1 && qpemu_connected(qp);
+	bool small = data && wqe->num_psn == 1 && qp->ibqp.qp_type != IB_QPT_GSI;
 	struct qpemu_bth bth = {
 		.psn = sq->psn,
 		.dest_qpn = qpemu_connected(qp) ? qp->dest_qpn : wqe->ud.qpn,
@@ -320,13 +320,13 @@ static bool send_one(struct qpemu_qp *qp, struct qpemu_wqe *wqe)
 	/* A READ that is asked for again from its middle is shorter. */
 	if (!data && kind & QPEMU_OP_READ)
 		end = true;
-	skb = qpemu_train_joins(qp, size);
+	skb = qpemu_train_joins(qp, wqe, path, &bth, size);
 	if (skb) {
 		skb = append(qp, wqe, skb, &bth);
 	} else {
 		qpemu_train_leave(qp);
 		if (small)
-			more = qpemu_train_more(qp, wqe, size);
+			more = qpemu_train_more(qp, wqe, path, size);
 		skb = build(qp, wqe, path, &bth, offset, length, more);
 	}
 	if (IS_ERR(skb)) {
@@ -374,7 +374,7 @@ static bool send_one(struct qpemu_qp *qp, struct qpemu_wqe *wqe)
 	qpemu_count_n(dev, QPEMU_SENT_BYTES, length);
 	trace_qpemu_send(qp, &bth, length, num);
 	if (small)
-		qpemu_train_add(qp, skb, size, more);
+		qpemu_train_add(qp, wqe, path, &bth, skb, size, more);
 	else
 		qpemu_tx(qp, path, skb);
 

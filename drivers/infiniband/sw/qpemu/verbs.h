@@ -40,6 +40,7 @@ int qpemu_destroy_ah(struct ib_ah *ibah, u32 flags);
  * that protection domain. Any context.
  */
 struct qpemu_av *qpemu_av_find(struct qpemu_dev *dev, const struct ib_pd *pd, u32 num);
+void qpemu_av_hold(struct qpemu_av *av);
 void qpemu_av_put(struct qpemu_av *av);
 
 /* cq.c */
