@@ -17,14 +17,20 @@
 #include <linux/rhashtable-types.h>
 #include <linux/spinlock.h>
 #include <net/sock.h>
+#include <uapi/linux/ib_diag.h>
 #include <uapi/linux/qp.h>
 
 struct iov_iter;
+struct qp_attr;
+struct qp_backend;
 struct qp_cq;
+struct qp_mib;
 struct qp_mr;
 struct qp_mtable;
 struct qp_seat;
+struct qp_service;
 struct qp_sock;
+struct qp_user;
 
 /**
  * struct qp_mem_ops - registering memory with devices
@@ -84,6 +90,7 @@ extern const struct qp_opinfo qp_opinfo[QP_OP_LAST];
  *	Inline data and sendmsg() have one
  * @dest: where a datagram goes, from &qp_ud_ops.dest; the protocol puts it
  * @msg: from sendmsg(): no completion, outlives the sender's close
+ * @skb: @data is this one's, from qp_kern_send()
  * @priv: the protocol's part, of &qp_proto.wr_priv bytes
  * @sqe: the user's entry, copied and checked
  */
@@ -96,6 +103,7 @@ struct qp_wr {
 	void *data;
 	void *dest;
 	bool msg;
+	struct sk_buff *skb;
 	void *priv;
 	struct qp_sqe sqe;
 };
@@ -119,18 +127,28 @@ struct qp_rwr {
  * @dest: where a message to the address @name, or if that is NULL by the
  *	handle @ah, goes; handle 0 is what was connected to. Sleeps for a name
  *	only. Returns it for &qp_wr.dest, or an error
+ * @dest_get: one more message goes there
  * @dest_put: a message was not posted after all
  * @ah_create: make a handle for &qp_ah.qpn at @addr, or if that is 0 for what
  *	the peer calls @addr
  * @ah_destroy: end a handle; messages that were posted are still sent
  * @join: join the group @addr
  * @leave: leave it
+ * @resolve: as @dest, for what a user in the kernel knows of @name; always
+ *	sleeps
+ * @route: find the own address to talk to @dst from, see qp_kern_route()
+ * @serve: answer who asks for the service ID &qp_service.addr, which is
+ *	completed; sets &qp_service.priv
+ * @unserve: answer no more
+ * @connect: have messages that say nothing themselves go to @addr, or if its
+ *	family is AF_UNSPEC nowhere; under the socket lock
  *
  * Operations run in process context, and but for @dest may sleep.
  */
 struct qp_ud_ops {
 	void *(*dest)(struct qp_sock *qp, u32 ah,
 		      struct sockaddr_storage *name, int len);
+	void (*dest_get)(struct qp_sock *qp, void *dest);
 	void (*dest_put)(struct qp_sock *qp, void *dest);
 	int (*ah_create)(struct qp_sock *qp, struct qp_ah *ah,
 			 struct sockaddr_storage *addr);
@@ -138,7 +156,19 @@ struct qp_ud_ops {
 	int (*join)(struct qp_sock *qp, struct qp_mcast *mcast,
 		    struct sockaddr_storage *addr);
 	int (*leave)(struct qp_sock *qp, struct sockaddr_storage *addr, int len);
+	void *(*resolve)(struct qp_sock *qp, struct sockaddr_storage *name,
+			 int len, struct qp_attr *attr);
+	int (*route)(struct net *net, int ifindex,
+		     const struct sockaddr_storage *dst,
+		     struct sockaddr_storage *src);
+	int (*serve)(struct qp_service *s);
+	void (*unserve)(struct qp_service *s);
+	int (*connect)(struct qp_sock *qp, struct sockaddr_storage *addr,
+		       int len);
 };
+
+/* The longest datagram: a packet of the largest MTU (IBA v1 9.4.6), bytes */
+#define QP_MAX_DGRAM	4096
 
 /* Send opcodes of queue pairs for datagrams */
 #define QP_UD_OPCODES	(BIT(QP_OP_SEND) | BIT(QP_OP_SEND_IMM))
@@ -169,18 +199,33 @@ enum qp_spin {
  *	work. Nobody calls in any more on behalf of this descriptor
  * @bind: give it a local address, once, before anything else. @addr has at
  *	least @len bytes, the family in it is checked
- * @listen: accept up to @backlog connections that wait
- * @connect: as &proto_ops.connect; called with the socket lock held
- * @accept_wait: wait until a connection waits, 0, or up to @timeo jiffies
+ * @listen: let peers connect. Those that wait for qp_accept() are counted by
+ *	sk_acceptq_added() and sk_acceptq_removed(), as many as
+ *	qp_backlog_room() allows, and qp_wake() tells of them
+ * @connect: begin to connect a queue pair in QP_STATE_IDLE to @addr, whose
+ *	family is checked; under the socket lock. If beginning has to wait, it
+ *	does so up to *@timeo jiffies, takes what it waited off that, and lets
+ *	go of the lock meanwhile. It forgets what an earlier attempt left in
+ *	sk_err. Returns 0 once the state is QP_STATE_CONNECTING, which ends with
+ *	qp_wake(): as QP_STATE_RTS, or as QP_STATE_IDLE with the reason in
+ *	sk_err. The core waits for that
  * @accept: connect @qp with the first connection that waits; -EAGAIN if
  *	there is none
- * @shutdown: @how is RCV_SHUTDOWN | SEND_SHUTDOWN or one of them
- * @getname: as &proto_ops.getname. May not sleep
- * @poll: the events that the protocol knows of. May not sleep
+ * @shutdown: end a connection in QP_STATE_RTS; @how is RCV_SHUTDOWN |
+ *	SEND_SHUTDOWN or one of them. Under the socket lock
+ * @getname: as &proto_ops.getname; that of a peer, if there is or was one. May
+ *	not sleep
+ * @poll: what there is to be read on a connection in QP_STATE_RTS: EPOLLIN |
+ *	EPOLLRDNORM, with EPOLLRDHUP if it is the end. May not sleep
  * @post_send: queue @wr; it comes back through qp_send_done(). Called in the
  *	order of posting, under the send queue's mutex (ring) or none (sendmsg)
  * @kick: start work: sends were posted or the user came by and may have
  *	posted receives. May sleep
+ * @push: start work on sends alone. May not sleep, and a user in the kernel may
+ *	call it as it is told of a message
+ * @give: a message of a user in the kernel can be received into @skb, which is
+ *	consumed if this succeeds. -ENOBUFS: all have their buffers. NULL if there
+ *	are no such users
  * @spin: a caller looks for completions for a while: they are told of without
  *	delay by QP_SPIN_LOOK. May not sleep. NULL if that needs no help
  * @recvmsg: as &proto_ops.recvmsg
@@ -189,6 +234,12 @@ enum qp_spin {
  * @set_param: set an option of the connection, QP_PATH_MTU to QP_ACK_TIMEOUT;
  *	under the socket lock. NULL if there are none
  * @get_param: get one
+ * @info: fill in what is known of the device's queue pair, and of the way to the
+ *	peer, or for datagrams to @dest, from &qp_ud_ops.resolve, if that is not NULL.
+ *	May not wait: what is being changed just now is not known. NULL if there is
+ *	no device
+ * @abort: end it at once: a connection or an attempt to make one, listening, or
+ *	datagrams. The reason is in sk_err and stays there. Under the socket lock
  *
  * Unless stated otherwise operations run in process context and may sleep.
  */
@@ -209,10 +260,9 @@ struct qp_proto {
 	void (*destroy)(struct qp_sock *qp);
 	void (*release)(struct qp_sock *qp);
 	int (*bind)(struct qp_sock *qp, struct sockaddr_storage *addr, int len);
-	int (*listen)(struct qp_sock *qp, u32 backlog);
+	int (*listen)(struct qp_sock *qp);
 	int (*connect)(struct qp_sock *qp, struct sockaddr_storage *addr,
-		       int len, int flags);
-	int (*accept_wait)(struct qp_sock *qp, long timeo);
+		       int len, long *timeo);
 	int (*accept)(struct qp_sock *listener, struct qp_sock *qp);
 	int (*shutdown)(struct qp_sock *qp, int how);
 	int (*getname)(struct qp_sock *qp, struct sockaddr_storage *addr,
@@ -220,12 +270,35 @@ struct qp_proto {
 	__poll_t (*poll)(struct qp_sock *qp);
 	void (*post_send)(struct qp_sock *qp, struct qp_wr *wr);
 	void (*kick)(struct qp_sock *qp);
+	void (*push)(struct qp_sock *qp);
+	int (*give)(struct qp_sock *qp, struct sk_buff *skb);
 	void (*spin)(struct qp_sock *qp, enum qp_spin step);
 	int (*recvmsg)(struct qp_sock *qp, struct msghdr *msg, size_t len,
 		       int flags);
 	int (*set_proto)(struct qp_sock *qp, const struct qp_proto *proto);
 	int (*set_param)(struct qp_sock *qp, int opt, u32 val);
 	int (*get_param)(struct qp_sock *qp, int opt, u32 *val);
+	void (*info)(struct qp_sock *qp, void *dest, struct qp_backend *info);
+	void (*abort)(struct qp_sock *qp);
+};
+
+/**
+ * struct qp_backend - what a protocol knows of its device's queue pair
+ * @path: the device, and the way to the peer; no device if its name is empty
+ * @peer_qpn: number of the peer's, 0 if that is not known
+ * @sends: how much more the device takes at once
+ * @recvs: receives that it has
+ * @timed: there is a time at which an attempt to connect, or a connection that has
+ *	failed, ends
+ * @expires: that time, jiffies
+ */
+struct qp_backend {
+	struct ib_diag_path path;
+	u32 peer_qpn;
+	u32 sends;
+	u32 recvs;
+	bool timed;
+	unsigned long expires;
 };
 
 /* The send opcodes of a queue pair of this type */
@@ -284,7 +357,22 @@ struct qp_rq {
  * @max_msg: bytes of a message, at most
  * @port_qpn: its number on its port, 0 while it has none
  * @port_qkey: its Q_Key there
- * @closing: its descriptor is closed: what takes long ends
+ * @nr_bufs: as &qp_kern.bufs
+ * @buf_size: as &qp_kern.buf_size
+ * @hello: as &qp_kern.hello
+ * @connect_time: as &qp_kern.connect_time
+ * @reuse: as &qp_kern.reuse
+ * @tclass: as &qp_kern.tclass, if @user is not NULL
+ * @hop_limit: likewise
+ * @sl: likewise
+ * @heard: the same of the peer, once the connection is made
+ * @made: it has all its parts: others may end it. Set once
+ * @closing: its descriptor is closed: what takes long ends. Written under the
+ *	socket lock
+ * @user: who has it if it has no descriptor, else NULL
+ * @user_priv: for @user
+ * @interrupted: a signal or timeout ended qp_connect() while it waited. Under
+ *	the socket lock
  * @recvs: receives taken by qp_recv_take() and not yet completed
  * @mem: the memory table, shared or not
  * @cq: the completion queue, shared or not; NULL if it has none
@@ -296,6 +384,8 @@ struct qp_rq {
  * @tx_bytes: bytes sent
  * @rx_msgs: messages received
  * @rx_bytes: bytes received
+ * @mib: counters of the network namespace
+ * @counted: what of it is counted there, bits of net/qp/stats.h
  */
 struct qp_sock {
 	struct sock sk;
@@ -311,7 +401,20 @@ struct qp_sock {
 	u32 max_msg;
 	u32 port_qpn;
 	u32 port_qkey;
+	u32 nr_bufs;
+	u32 buf_size;
+	__be64 hello;
+	unsigned long connect_time;
+	bool reuse;
+	s16 tclass;
+	s16 hop_limit;
+	s16 sl;
+	__be64 heard;
+	bool made;
 	bool closing;
+	const struct qp_user *user;
+	void *user_priv;
+	bool interrupted;
 	atomic_t recvs;
 	struct qp_mtable *mem;
 	struct qp_cq *cq;
@@ -323,6 +426,8 @@ struct qp_sock {
 	atomic64_t tx_bytes;
 	atomic64_t rx_msgs;
 	atomic64_t rx_bytes;
+	struct qp_mib __percpu *mib;
+	unsigned long counted;
 };
 
 static inline struct qp_sock *qp_sk(const struct sock *sk)
@@ -348,9 +453,17 @@ static inline enum qp_state qp_state(const struct qp_sock *qp)
 	}
 }
 
+/* May one more connection wait at this listener? */
+static inline bool qp_backlog_room(const struct qp_sock *l)
+{
+	return READ_ONCE(l->sk.sk_ack_backlog) <
+	       READ_ONCE(l->sk.sk_max_ack_backlog);
+}
+
 void qp_set_state(struct qp_sock *qp, enum qp_state state);
 void qp_wake(struct qp_sock *qp, __poll_t events);
 void qp_hangup(struct qp_sock *qp);
+void qp_changed(struct qp_sock *qp);
 
 /* sysctl net.qp.emulation */
 enum qp_emulation {
@@ -401,6 +514,7 @@ bool qp_send_room(const struct qp_sock *qp);
  * @addr: address of the first byte in the process that registered it, or its
  *	offset in the dma-buf
  * @base: address of the first byte, as work requests name it
+ * @qpn: number of the queue pair by which it was registered
  * @fd: when &qp_mem_ops.reg begins a descriptor of its dma-buf, which nobody may
  *	look at afterwards; else -1
  * @length: bytes
@@ -423,6 +537,7 @@ struct qp_mr {
 	bool dead;
 	u64 addr;
 	u64 base;
+	u32 qpn;
 	int fd;
 	u64 length;
 	unsigned int offset;
@@ -527,5 +642,166 @@ bool qp_cursor_valid(const struct qp_cursor *c);
 void qp_copy(struct qp_cursor *dst, struct qp_cursor *src, size_t len);
 size_t qp_copy_to_iter(struct qp_cursor *src, size_t len, struct iov_iter *to);
 u64 qp_atomic(struct qp_cursor *target, const struct qp_wr *wr);
+
+/*
+ * Users in the kernel: net/qp/kern.c
+ */
+
+/**
+ * struct qp_user - who has a queue pair without a descriptor
+ * @recv: a message has come: @skb has its bytes and QP_RMSG(). True: it is
+ *	consumed; on a connection the queue pair has one buffer less then, until
+ *	qp_kern_give(). False, on connections only: it is received into again.
+ *	Softirq or process with softirqs off; locks of the protocol are held, and
+ *	of what there is here qp_kern_post() and qp_kern_push() may be called
+ * @gone: the queue pair has failed, its peer has ended the connection, or its
+ *	device has gone: it is of no use any more but for qp_kern_release(), which
+ *	this may not call. Any context
+ * @changed: a connection was made; or it was not, and sk_err says why; or somebody
+ *	waits to be accepted. Any context, may not sleep
+ * @wants: may one who says @heard wait to be accepted? May not sleep
+ *
+ * Those for datagrams have neither of the last two.
+ */
+struct qp_user {
+	bool (*recv)(struct qp_sock *qp, struct sk_buff *skb);
+	void (*gone)(struct qp_sock *qp);
+	void (*changed)(struct qp_sock *qp);
+	bool (*wants)(const struct qp_sock *qp, __be64 heard);
+};
+
+/**
+ * struct qp_rmsg - what is known of a message that was received
+ * @sgid: GID of who sent a datagram, if @flags has QP_CQE_SRC
+ * @dgid: to which it was sent: that of the port, or of a group
+ * @src_qpn: number of the queue pair that sent it, on its port
+ * @imm_data: immediate data, network byte order, if @flags has QP_CQE_IMM
+ * @flags: QP_CQE_*
+ * @tclass: traffic class
+ * @hop_limit: hop limit, as it arrived
+ * @sl: service level
+ *
+ * It leaves room in &sk_buff.cb for what sockets have there.
+ */
+struct qp_rmsg {
+	u8 sgid[16];
+	u8 dgid[16];
+	u32 src_qpn;
+	__be32 imm_data;
+	u8 flags;
+	u8 tclass;
+	u8 hop_limit;
+	u8 sl;
+};
+
+#define QP_RMSG(skb)	((struct qp_rmsg *)(skb)->cb)
+
+/**
+ * struct qp_attr - how datagrams travel
+ * @qpn: number of the peer's queue pair on its port; 0: it is asked for it, and
+ *	says it
+ * @qkey: its Q_Key, likewise
+ * @tclass: traffic class, -1 for what is usual
+ * @hop_limit: hop limit, -1 likewise
+ * @sl: service level, -1 likewise
+ */
+struct qp_attr {
+	u32 qpn;
+	u32 qkey;
+	s16 tclass;
+	s16 hop_limit;
+	s16 sl;
+};
+
+/**
+ * struct qp_kern - what queue pair a user in the kernel wants
+ * @domain: address family
+ * @type: enum qp_type
+ * @ifindex: netdevice that it is bound to, 0 for none
+ * @qkey: its Q_Key, 0 for the usual one
+ * @bufs: buffers for messages of a connection
+ * @buf_size: bytes that each has room for
+ * @hello: what the peer is told as the connection is made, 0 for nothing
+ * @connect_time: how long that may take, jiffies; 0 for the usual time
+ * @reuse: its port may be that of others that say so and do not listen
+ * @tclass: traffic class of a connection that it begins, -1 for the usual one
+ * @hop_limit: hop limit, likewise
+ * @sl: service level, likewise
+ * @user: who has it
+ * @priv: &qp_sock.user_priv
+ */
+struct qp_kern {
+	int domain;
+	u32 type;
+	int ifindex;
+	u32 qkey;
+	u32 bufs;
+	u32 buf_size;
+	__be64 hello;
+	unsigned long connect_time;
+	bool reuse;
+	s16 tclass;
+	s16 hop_limit;
+	s16 sl;
+	const struct qp_user *user;
+	void *priv;
+};
+
+struct qp_sock *qp_kern_create(struct net *net, const struct qp_kern *kern,
+			       const struct sockaddr_storage *addr, int len);
+void qp_kern_update(struct qp_sock *qp, const struct qp_kern *kern);
+void qp_kern_release(struct qp_sock *qp);
+int qp_kern_send(struct qp_sock *qp, struct sk_buff *skb, void *dest, bool more);
+void qp_kern_kick(struct qp_sock *qp);
+int qp_kern_connect(struct qp_sock *qp, const struct sockaddr_storage *addr,
+		    int len);
+int qp_kern_listen(struct qp_sock *qp, int backlog);
+struct qp_sock *qp_kern_accept(struct qp_sock *l, const struct qp_kern *kern);
+int qp_kern_post(struct qp_sock *qp, struct sk_buff *skb, const __be32 *imm);
+void qp_kern_push(struct qp_sock *qp);
+int qp_kern_give(struct qp_sock *qp, struct sk_buff *skb);
+int qp_kern_name(struct qp_sock *qp, struct sockaddr_storage *addr, bool peer);
+void qp_kern_info(struct qp_sock *qp, void *dest, struct qp_backend *info);
+int qp_kern_route(struct net *net, int domain, int ifindex,
+		  const struct sockaddr_storage *dst,
+		  struct sockaddr_storage *src);
+void *qp_kern_resolve(struct qp_sock *qp, const struct sockaddr_storage *name,
+		      int len, struct qp_attr *attr);
+void qp_kern_dest_hold(struct qp_sock *qp, void *dest);
+void qp_kern_dest_put(struct qp_sock *qp, void *dest);
+int qp_kern_join(struct qp_sock *qp, const struct sockaddr_storage *group,
+		 int len, u32 flags);
+int qp_kern_leave(struct qp_sock *qp, const struct sockaddr_storage *group,
+		  int len);
+
+/**
+ * struct qp_service - who asks for a service ID is answered (IBA v1 12.11, SIDR)
+ * @net: network namespace
+ * @ifindex: the only netdevice, or 0
+ * @addr: address and service ID
+ * @addrlen: its length, bytes
+ * @find: somebody asks at the own address @local: which queue pair receives what
+ *	is sent to the service there, and with which Q_Key? 0, or an error: there
+ *	is none. Process context, may sleep
+ * @gone: there is no device any more to be asked through. May not sleep
+ * @user_priv: the user's
+ * @proto: the protocol, held
+ * @priv: the protocol's
+ */
+struct qp_service {
+	struct net *net;
+	int ifindex;
+	struct sockaddr_storage addr;
+	int addrlen;
+	int (*find)(struct qp_service *s, const struct sockaddr_storage *local,
+		    u32 *qpn, u32 *qkey);
+	void (*gone)(struct qp_service *s);
+	void *user_priv;
+	const struct qp_proto *proto;
+	void *priv;
+};
+
+int qp_service_start(struct qp_service *s);
+void qp_service_end(struct qp_service *s);
 
 #endif /* _NET_QP_H */

@@ -9,13 +9,19 @@
 #include <linux/poll.h>
 #include <linux/security.h>
 #include <linux/socket.h>
+#include <uapi/linux/qp_netlink.h>
+#include <trace/events/qp.h>
 
 #include "qp_impl.h"
+#include "stats.h"
+
+static int qp_abort(struct sock *sk, int err);
 
 static struct proto qp_sk_proto = {
 	.name		= "QP",
 	.owner		= THIS_MODULE,
 	.obj_size	= sizeof(struct qp_sock),
+	.diag_destroy	= qp_abort,
 };
 
 static const u8 qp_sk_states[] = {
@@ -33,8 +39,17 @@ static const u8 qp_sk_states[] = {
  */
 void qp_set_state(struct qp_sock *qp, enum qp_state state)
 {
+	enum qp_state old = qp_state(qp);
+
 	/* Pairs with qp_state() */
 	smp_store_release(&qp->sk.sk_state, qp_sk_states[state]);
+	qp_count_state(qp, old, state);
+	trace_qp_state(qp, old, state);
+	if (qp->qpn && state != old)
+		qp_nl_notify(qp, QP_CMD_QP_STATE_NTF);
+	if (old == QP_STATE_CONNECTING && state != old)
+		trace_qp_conn_result(qp, state == QP_STATE_RTS ? 0 :
+					 -READ_ONCE(qp->sk.sk_err));
 	/* There may be work now that could not be done before */
 	qp_sqpoll_call(qp);
 }
@@ -60,6 +75,20 @@ void qp_wake(struct qp_sock *qp, __poll_t events)
 EXPORT_SYMBOL_GPL(qp_wake);
 
 /**
+ * qp_changed() - tell a user in the kernel that a connection is made, or is not,
+ * or waits to be accepted
+ * @qp: the queue pair, or the listener
+ *
+ * Context: any.
+ */
+void qp_changed(struct qp_sock *qp)
+{
+	if (qp->user && qp->user->changed)
+		qp->user->changed(qp);
+}
+EXPORT_SYMBOL_GPL(qp_changed);
+
+/**
  * qp_hangup() - a queue pair is disconnected or failed
  * @qp: the queue pair
  *
@@ -78,6 +107,8 @@ void qp_hangup(struct qp_sock *qp)
 	if (qp->cq)
 		qp_cq_wake(qp->cq, events);
 	qp_wake(qp, events);
+	if (qp->user)
+		qp->user->gone(qp);
 }
 EXPORT_SYMBOL_GPL(qp_hangup);
 
@@ -126,6 +157,46 @@ void qp_cred_set_peer(struct qp_sock *qp, const struct qp_cred *c)
 }
 EXPORT_SYMBOL_GPL(qp_cred_set_peer);
 
+/* It has all its parts. From now on it may be ended by others. */
+void qp_made(struct qp_sock *qp)
+{
+	/* Pairs with qp_abortable() */
+	smp_store_release(&qp->made, true);
+}
+
+/* Is there something to end? Under the socket lock. */
+static bool qp_abortable(const struct qp_sock *qp)
+{
+	/* Pairs with qp_made() */
+	if (!smp_load_acquire(&qp->made) || qp->closing)
+		return false;
+	switch (qp_state(qp)) {
+	case QP_STATE_IDLE:
+		/* Of datagrams there is only one state */
+		return qp->type == QP_UD;
+	case QP_STATE_ERROR:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* &proto.diag_destroy: end it at once, with an error */
+static int qp_abort(struct sock *sk, int err)
+{
+	struct qp_sock *qp = qp_sk(sk);
+	int ret = -ENOENT;
+
+	lock_sock(sk);
+	if (qp_abortable(qp)) {
+		ret = 0;
+		WRITE_ONCE(sk->sk_err, err);
+		qp->proto->abort(qp);
+	}
+	release_sock(sk);
+	return ret;
+}
+
 static int qp_release(struct socket *sock)
 {
 	struct sock *sk = sock->sk;
@@ -134,9 +205,17 @@ static int qp_release(struct socket *sock)
 	if (!sk)
 		return 0;
 	qp_net_del(qp);
+	/* Who is ending it is waited for */
+	lock_sock(sk);
 	WRITE_ONCE(qp->closing, true);
+	release_sock(sk);
 	qp_sqpoll_leave(qp);
 	qp->proto->release(qp);
+	qp_count_state(qp, qp_state(qp), QP_STATE_ERROR);
+	if (qp->qpn) {
+		trace_qp_destroy(qp);
+		qp_nl_notify(qp, QP_CMD_QP_DEL_NTF);
+	}
 	/*
 	 * From here on nobody looks at our memory and our work requests. A peer
 	 * that keeps a reference keeps only the socket and the CQ.
@@ -167,26 +246,47 @@ static int qp_sock_connect(struct socket *sock, struct sockaddr_unsized *addr,
 {
 	struct sockaddr_storage *ss = (struct sockaddr_storage *)addr;
 	struct qp_sock *qp = qp_sk(sock->sk);
-	int err = -EINVAL;
+	bool ud = qp->type == QP_UD;
+	int err;
 
 	if (len < (int)sizeof(ss->ss_family))
-		return err;
-	lock_sock(&qp->sk);
+		return -EINVAL;
 	/* Who is connected to nobody still has datagrams to send */
-	if (ss->ss_family == qp->domain ||
-	    (qp->type == QP_UD && ss->ss_family == AF_UNSPEC))
-		err = qp->proto->connect(qp, ss, len, flags);
-	else
-		err = -EAFNOSUPPORT;
+	if (ss->ss_family != qp->domain && !(ud && ss->ss_family == AF_UNSPEC))
+		return -EAFNOSUPPORT;
+	lock_sock(&qp->sk);
+	err = ud ? qp->proto->ud_ops->connect(qp, ss, len) :
+		   qp_conn_connect(qp, ss, len, flags);
 	release_sock(&qp->sk);
 	return err;
 }
 
+static bool qp_was_connected(const struct qp_sock *qp)
+{
+	enum qp_state state = qp_state(qp);
+
+	return state == QP_STATE_RTS || state == QP_STATE_ERROR;
+}
+
+/**
+ * qp_name() - the address of a queue pair, or of its peer
+ * @qp: the queue pair
+ * @addr: where to put it
+ * @peer: that of the peer
+ *
+ * Context: any.
+ * Return: its length, bytes; -ENOTCONN.
+ */
+int qp_name(struct qp_sock *qp, struct sockaddr_storage *addr, bool peer)
+{
+	if (peer && !qp_was_connected(qp))
+		return -ENOTCONN;
+	return qp->proto->getname(qp, addr, peer);
+}
+
 static int qp_getname(struct socket *sock, struct sockaddr *addr, int peer)
 {
-	struct qp_sock *qp = qp_sk(sock->sk);
-
-	return qp->proto->getname(qp, (struct sockaddr_storage *)addr, peer);
+	return qp_name(qp_sk(sock->sk), (struct sockaddr_storage *)addr, peer);
 }
 
 static __poll_t qp_poll(struct file *file, struct socket *sock,
@@ -198,7 +298,7 @@ static __poll_t qp_poll(struct file *file, struct socket *sock,
 	sock_poll_wait(file, sock, wait);
 	if (qp->cq)
 		poll_wait(file, &qp->cq->wait, wait);
-	events = qp->proto->poll(qp);
+	events = qp_conn_poll(qp);
 	if (qp->cq && qp_cq_ready(qp->cq))
 		events |= EPOLLIN | EPOLLRDNORM;
 	if (READ_ONCE(qp->sk.sk_err))
@@ -214,8 +314,21 @@ static int qp_shutdown(struct socket *sock, int how)
 	if (how < SHUT_RD || how > SHUT_RDWR)
 		return -EINVAL;
 	lock_sock(&qp->sk);
-	/* SHUT_RD, SHUT_WR, SHUT_RDWR to RCV_SHUTDOWN, SEND_SHUTDOWN, both */
-	err = qp->proto->shutdown(qp, how + 1);
+	switch (qp_state(qp)) {
+	case QP_STATE_RTS:
+		/*
+		 * SHUT_RD, SHUT_WR, SHUT_RDWR to RCV_SHUTDOWN, SEND_SHUTDOWN,
+		 * both
+		 */
+		err = qp->proto->shutdown(qp, how + 1);
+		break;
+	case QP_STATE_ERROR:
+		err = 0;
+		break;
+	default:
+		err = -ENOTCONN;
+		break;
+	}
 	release_sock(&qp->sk);
 	return err;
 }
@@ -278,8 +391,10 @@ static int qp_sock_init(struct socket *sock, struct net *net,
 	struct sock *sk;
 	int err;
 
-	if (!qp_net_charge(&qn->nr_qps, READ_ONCE(qn->max_qps)))
+	if (!qp_net_charge(&qn->nr_qps, READ_ONCE(qn->max_qps))) {
+		SNMP_INC_STATS64(qn->mib, QP_MIB_CREATEFAILS);
 		return -ENOBUFS;
+	}
 	sk = sk_alloc(net, PF_QP, GFP_KERNEL, &qp_sk_proto, 0);
 	if (!sk) {
 		atomic_dec(&qn->nr_qps);
@@ -295,6 +410,7 @@ static int qp_sock_init(struct socket *sock, struct net *net,
 	qp->max_msg = QP_MAX_MSG;
 	qp->domain = domain;
 	qp->type = type;
+	qp->mib = qn->mib;
 	mutex_init(&qp->sq.lock);
 	spin_lock_init(&qp->rq.lock);
 	err = proto->init(qp);
@@ -315,13 +431,14 @@ static int qp_sock_init(struct socket *sock, struct net *net,
  * @proto: its protocol; the module reference is consumed
  * @domain: address family
  * @type: enum qp_type
+ * @kern: it is for the kernel's own use
  *
  * Context: process, may sleep.
  * Return: the socket; -EOPNOTSUPP (the protocol lacks the type), -ENOBUFS
  * (too many in the namespace), -ENFILE, -ENOMEM, or what the LSM says.
  */
 struct socket *qp_sock_create(struct net *net, const struct qp_proto *proto,
-			      int domain, u32 type)
+			      int domain, u32 type, bool kern)
 {
 	int sock_type = type == QP_UD ? SOCK_DGRAM : SOCK_SEQPACKET;
 	struct socket *sock;
@@ -329,7 +446,7 @@ struct socket *qp_sock_create(struct net *net, const struct qp_proto *proto,
 
 	if (!(proto->types & BIT(type)))
 		goto put_module;
-	err = security_socket_create(PF_QP, sock_type, proto->id, 0);
+	err = security_socket_create(PF_QP, sock_type, proto->id, kern);
 	if (err)
 		goto put_module;
 	sock = sock_alloc();
@@ -343,7 +460,8 @@ struct socket *qp_sock_create(struct net *net, const struct qp_proto *proto,
 		sock_release(sock);
 		goto put_module;
 	}
-	err = security_socket_post_create(sock, PF_QP, sock_type, proto->id, 0);
+	err = security_socket_post_create(sock, PF_QP, sock_type, proto->id,
+					  kern);
 	if (err) {
 		sock_release(sock);
 		return ERR_PTR(err);
@@ -378,12 +496,23 @@ static int __init qp_init(void)
 	err = qp_net_init();
 	if (err)
 		goto unregister_proto;
-	err = sock_register(&qp_family);
+	err = qp_nl_init();
 	if (err)
 		goto exit_net;
+	err = sock_register(&qp_family);
+	if (err)
+		goto exit_nl;
+	err = qp_diag_init();
+	if (err)
+		goto unregister_family;
+	qp_stats_init();
 	qp_available = true;
 	return 0;
 
+unregister_family:
+	sock_unregister(PF_QP);
+exit_nl:
+	qp_nl_exit();
 exit_net:
 	qp_net_exit();
 unregister_proto:

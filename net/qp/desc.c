@@ -7,6 +7,8 @@
 #include <linux/log2.h>
 #include <linux/net.h>
 #include <linux/security.h>
+#include <uapi/linux/qp_netlink.h>
+#include <trace/events/qp.h>
 
 #include "qp_impl.h"
 
@@ -218,7 +220,8 @@ static int qp_desc_listen(struct qp_sock *qp, const struct qp_desc *desc)
 	err = security_socket_listen(qp->sk.sk_socket, backlog);
 	if (err)
 		return err;
-	return qp->proto->listen(qp, backlog);
+	WRITE_ONCE(qp->sk.sk_max_ack_backlog, backlog);
+	return qp->proto->listen(qp);
 }
 
 /**
@@ -263,6 +266,8 @@ int qp_desc_apply(struct qp_sock *qp, const struct qp_desc *desc,
 	err = qp_net_add(qp);
 	if (err)
 		return err;
+	trace_qp_create(qp);
+	qp_nl_notify(qp, QP_CMD_QP_NEW_NTF);
 	err = qp_sqpoll_join(qp);
 	if (err)
 		return err;

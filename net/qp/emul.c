@@ -40,6 +40,9 @@ static DEFINE_MUTEX(verbs_emul_making);	/* making and removing; the outer one */
 static DEFINE_MUTEX(verbs_emul_lock);	/* verbs_emuls, users */
 static LIST_HEAD(verbs_emuls);
 
+static DEFINE_SPINLOCK(verbs_watches_lock);	/* verbs_watches */
+static LIST_HEAD(verbs_watches);
+
 /* Remove the device, unless that has been done */
 static void verbs_emul_end(struct verbs_emul *emul)
 {
@@ -57,7 +60,8 @@ static void verbs_emul_work(struct work_struct *work)
 
 	mutex_lock(&verbs_emul_making);
 	mutex_lock(&verbs_emul_lock);
-	unused = !emul->users;
+	/* If it was needed while we waited, it has its time from then on */
+	unused = !emul->users && !delayed_work_pending(&emul->work);
 	if (unused)
 		list_del(&emul->node);
 	mutex_unlock(&verbs_emul_lock);
@@ -231,31 +235,6 @@ static int verbs_emul_netdevs(struct net *net, int *ifindex, int max)
 	return n;
 }
 
-/**
- * verbs_emuls_get() - have a device for every netdevice that can have one
- * @emuls: takes note of them, for verbs_emuls_put()
- * @net: network namespace
- * @ifindex: the only netdevice, 0 for all that are up, up to VERBS_MAX_EMULS
- * @t: what they have to speak
- *
- * Context: process, may sleep.
- */
-void verbs_emuls_get(struct verbs_emuls *emuls, struct net *net, int ifindex,
-		     const struct verbs_transport *t)
-{
-	int list[VERBS_MAX_EMULS] = { ifindex };
-	struct verbs_emul *emul;
-	int i, n = 1;
-
-	if (!ifindex)
-		n = verbs_emul_netdevs(net, list, ARRAY_SIZE(list));
-	for (i = 0; i < n; i++) {
-		emul = verbs_emul_get(net, list[i], t, true);
-		if (!IS_ERR_OR_NULL(emul))
-			verbs_emuls_add(emuls, emul, net);
-	}
-}
-
 void verbs_emuls_put(struct verbs_emuls *emuls, struct net *net)
 {
 	while (emuls->num)
@@ -264,12 +243,109 @@ void verbs_emuls_put(struct verbs_emuls *emuls, struct net *net)
 	emuls->emul = NULL;
 }
 
+/*
+ * Watches
+ */
+
+/*
+ * Have a device for every netdevice that is up, up to VERBS_MAX_EMULS of them; those
+ * that are there already are kept
+ */
+static void verbs_watch_look(struct verbs_watch *w)
+{
+	int list[VERBS_MAX_EMULS] = { w->ifindex };
+	struct verbs_emuls old = w->emuls;
+	struct verbs_emul *emul;
+	int i, n = 1;
+
+	memset(&w->emuls, 0, sizeof(w->emuls));
+	if (!w->ifindex)
+		n = verbs_emul_netdevs(w->net, list, ARRAY_SIZE(list));
+	for (i = 0; i < n; i++) {
+		emul = verbs_emul_get(w->net, list[i], w->t, true);
+		if (!IS_ERR_OR_NULL(emul))
+			verbs_emuls_add(&w->emuls, emul, w->net);
+	}
+	verbs_emuls_put(&old, w->net);
+}
+
+static void verbs_watch_work(struct work_struct *work)
+{
+	verbs_watch_look(container_of(work, struct verbs_watch, work));
+}
+
+void verbs_watch_init(struct verbs_watch *w)
+{
+	INIT_LIST_HEAD(&w->node);
+	INIT_WORK(&w->work, verbs_watch_work);
+}
+
+/**
+ * verbs_watch_start() - have devices for netdevices from now on
+ * @w: from verbs_watch_init(), for verbs_watch_end()
+ * @net: network namespace
+ * @ifindex: the only netdevice, 0 for all
+ * @t: what they have to speak
+ *
+ * Context: process, may sleep. Those that are there have one when this returns.
+ */
+void verbs_watch_start(struct verbs_watch *w, struct net *net, int ifindex,
+		       const struct verbs_transport *t)
+{
+	w->net = net;
+	w->ifindex = ifindex;
+	w->t = t;
+	spin_lock(&verbs_watches_lock);
+	list_add(&w->node, &verbs_watches);
+	spin_unlock(&verbs_watches_lock);
+	/* By the worker alone, as a netdevice may come meanwhile */
+	queue_work(verbs_wq, &w->work);
+	flush_work(&w->work);
+}
+
+/* Need them no more, if it was started. Process context, may sleep. */
+void verbs_watch_end(struct verbs_watch *w)
+{
+	spin_lock(&verbs_watches_lock);
+	list_del_init(&w->node);
+	spin_unlock(&verbs_watches_lock);
+	cancel_work_sync(&w->work);
+	if (w->emuls.num)
+		verbs_emuls_put(&w->emuls, w->net);
+}
+
+static int verbs_watch_netdev(struct notifier_block *nb, unsigned long event,
+			      void *ptr)
+{
+	struct net_device *ndev = netdev_notifier_info_to_dev(ptr);
+	struct verbs_watch *w;
+
+	if (event != NETDEV_UP)
+		return NOTIFY_DONE;
+	spin_lock(&verbs_watches_lock);
+	list_for_each_entry(w, &verbs_watches, node)
+		if (net_eq(w->net, dev_net(ndev)))
+			queue_work(verbs_wq, &w->work);
+	spin_unlock(&verbs_watches_lock);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block verbs_watch_nb = {
+	.notifier_call	= verbs_watch_netdev,
+};
+
+int verbs_emul_init(void)
+{
+	return register_netdevice_notifier(&verbs_watch_nb);
+}
+
 /* The engine goes; no queue pair is left */
 void verbs_emul_exit(void)
 {
 	struct verbs_emul *emul, *next;
 	LIST_HEAD(all);
 
+	unregister_netdevice_notifier(&verbs_watch_nb);
 	mutex_lock(&verbs_emul_lock);
 	list_splice_init(&verbs_emuls, &all);
 	mutex_unlock(&verbs_emul_lock);

@@ -20,6 +20,7 @@
 #include <linux/slab.h>
 
 #include "qp_impl.h"
+#include "stats.h"
 
 #define QP_ACCESS_REMOTE (QP_ACCESS_REMOTE_WRITE | QP_ACCESS_REMOTE_READ | \
 			  QP_ACCESS_REMOTE_ATOMIC)
@@ -329,8 +330,10 @@ int qp_mem_reg(struct qp_sock *qp, struct qp_mem *mem)
 	err = qp_mem_check(mem);
 	if (err)
 		return err;
-	if (!qp_net_charge(&qn->nr_mrs, READ_ONCE(qn->max_mem_regions)))
+	if (!qp_net_charge(&qn->nr_mrs, READ_ONCE(qn->max_mem_regions))) {
+		qp_count(qp, QP_MIB_MEMREGFAILS);
 		return -ENOBUFS;
+	}
 	atomic_inc(&table->nr);
 
 	err = -ENOMEM;
@@ -343,6 +346,7 @@ int qp_mem_reg(struct qp_sock *qp, struct qp_mem *mem)
 	mr->access = mem->access;
 	mr->addr = mem->addr;
 	mr->base = mem->access & QP_ACCESS_FROM_ZERO ? 0 : mem->addr;
+	mr->qpn = qp->qpn;
 	mr->fd = qp_mr_is_dmabuf(mr) ? mem->fd : -1;
 	mr->length = mem->length;
 	mr->offset = offset_in_page(mem->addr);
@@ -358,10 +362,13 @@ int qp_mem_reg(struct qp_sock *qp, struct qp_mem *mem)
 	mmgrab(mr->mm);
 	refcount_inc(&table->ref);
 	atomic64_add(mr->length, &table->bytes);
+	atomic64_add(mr->length, &qn->mr_bytes);
 	err = qp_mr_insert(table, mr);
 	if (err) {
 		qp_mr_put(mr);
+		qp_count(qp, QP_MIB_MEMREGFAILS);
 	} else {
+		qp_count(qp, QP_MIB_MEMREGS);
 		mem->lkey = mr->key;
 		mem->rkey = qp_mr_rkey(qp, mr);
 	}
@@ -374,6 +381,7 @@ dereg:
 	kfree(mr);
 slot:
 	qp_mr_release_slot(table);
+	qp_count(qp, QP_MIB_MEMREGFAILS);
 	return err;
 }
 
@@ -387,6 +395,7 @@ static void qp_mr_free(struct qp_mr *mr)
 	if (mr->mm)
 		mmdrop(mr->mm);
 	atomic64_sub(mr->length, &table->bytes);
+	atomic64_sub(mr->length, &qp_pernet(table->net)->mr_bytes);
 	qp_mr_release_slot(table);
 	if (mr->idle)
 		complete(mr->idle);

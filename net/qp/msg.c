@@ -8,8 +8,10 @@
 #include <linux/slab.h>
 #include <linux/socket.h>
 #include <linux/uio.h>
+#include <trace/events/qp.h>
 
 #include "qp_impl.h"
+#include "stats.h"
 
 /* What a message's control data ask for, in the form of a work request */
 static int qp_msg_control(struct msghdr *msg, struct qp_sqe *sqe, bool ud)
@@ -139,11 +141,14 @@ static int qp_msg_post(struct qp_sock *qp, struct msghdr *msg, u32 len,
 	wr->status = QP_WC_SUCCESS;
 	wr->data = wr->sqe.inl;
 	wr->msg = true;
+	wr->skb = NULL;
 	if (!copy_from_iter_full(wr->data, len, &msg->msg_iter)) {
 		kvfree(wr);
 		return -EFAULT;
 	}
+	trace_qp_post(qp, wr);
 	qp->proto->post_send(qp, wr);
+	qp_count(qp, QP_MIB_POSTEDSENDS);
 	return 0;
 }
 

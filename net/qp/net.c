@@ -118,7 +118,7 @@ static void qp_seq_gid(struct seq_file *seq, const struct sockaddr_ib *ib)
 static void qp_seq_name(struct seq_file *seq, struct qp_sock *qp, bool peer)
 {
 	struct sockaddr_storage addr = {};
-	int len = qp->proto->getname(qp, &addr, peer);
+	int len = qp_name(qp, &addr, peer);
 	const char *name = addr.__data;
 	int i, n = len - offsetof(struct sockaddr_storage, __data);
 
@@ -275,9 +275,12 @@ static int __net_init qp_net_start(struct net *net)
 		qn->busy_poll = READ_ONCE(init->busy_poll);
 		qn->emulation = READ_ONCE(init->emulation);
 	}
-	err = qp_mem_net_init(qn);
+	err = qp_stats_net_init(qn);
 	if (err)
 		return err;
+	err = qp_mem_net_init(qn);
+	if (err)
+		goto exit_stats;
 	err = qp_sysctl_init(net, qn);
 	if (err)
 		goto exit_mem;
@@ -294,6 +297,8 @@ exit_sysctl: __maybe_unused
 	qp_sysctl_exit(qn);
 exit_mem:
 	qp_mem_net_exit(qn);
+exit_stats:
+	qp_stats_net_exit(qn);
 	return err;
 }
 
@@ -304,6 +309,7 @@ static void __net_exit qp_net_stop(struct net *net)
 	remove_proc_entry("qp", net->proc_net);
 	qp_sysctl_exit(qn);
 	qp_mem_net_exit(qn);
+	qp_stats_net_exit(qn);
 	WARN_ON_ONCE(!xa_empty(&qn->qps));
 }
 

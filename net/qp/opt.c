@@ -74,10 +74,9 @@ static int qp_set_proto(struct qp_sock *qp, void *val)
 	return err;
 }
 
-static int qp_get_info(struct qp_sock *qp, void *val)
+/* State and counters. Any context; the queue pair has its parts. */
+void qp_info_fill(struct qp_sock *qp, struct qp_info *info)
 {
-	struct qp_info *info = val;
-
 	info->state = qp_state(qp);
 	info->protocol = qp->proto->id;
 	info->type = qp->type;
@@ -94,6 +93,11 @@ static int qp_get_info(struct qp_sock *qp, void *val)
 	info->port_qpn = READ_ONCE(qp->port_qpn);
 	info->port_qkey = READ_ONCE(qp->port_qkey);
 	info->max_msg = READ_ONCE(qp->max_msg);
+}
+
+static int qp_get_info(struct qp_sock *qp, void *val)
+{
+	qp_info_fill(qp, val);
 	return 0;
 }
 

@@ -39,7 +39,7 @@ static void pipe_destroy(struct qp_sock *qp)
 	kfree(end);
 }
 
-static int pipe_listen(struct qp_sock *qp, u32 backlog)
+static int pipe_listen(struct qp_sock *qp)
 {
 	struct pipe_end *l = pipe_end(qp);
 	int err;
@@ -47,7 +47,6 @@ static int pipe_listen(struct qp_sock *qp, u32 backlog)
 	err = qp_cred_get_current(&l->cred);
 	if (err)
 		return err;
-	l->backlog = backlog;
 	qp_set_state(qp, QP_STATE_LISTEN);
 	return 0;
 }
@@ -65,7 +64,7 @@ static void pipe_close(struct pipe_end *l)
 		qp_set_state(end->qp, QP_STATE_IDLE);
 		qp_wake(end->qp, EPOLLIN | EPOLLOUT | EPOLLERR);
 	}
-	l->nr_pending = 0;
+	WRITE_ONCE(l->qp->sk.sk_ack_backlog, 0);
 	spin_unlock(&l->lock);
 	wake_up_interruptible_all(&l->backlog_wait);
 }
@@ -78,11 +77,11 @@ static int pipe_enqueue(struct pipe_end *end, struct pipe_end *l)
 	spin_lock(&l->lock);
 	if (l->closed || qp_state(l->qp) != QP_STATE_LISTEN) {
 		err = -ECONNREFUSED;
-	} else if (l->nr_pending >= l->backlog) {
+	} else if (!qp_backlog_room(l->qp)) {
 		err = -EAGAIN;
 	} else {
 		list_add_tail(&end->pending_node, &l->pending);
-		WRITE_ONCE(l->nr_pending, l->nr_pending + 1);
+		sk_acceptq_added(&l->qp->sk);
 		qp_set_state(end->qp, QP_STATE_CONNECTING);
 	}
 	spin_unlock(&l->lock);
@@ -94,7 +93,7 @@ static int pipe_enqueue(struct pipe_end *end, struct pipe_end *l)
 /* Room in a listener's list, or no listener any more */
 static bool pipe_has_room(const struct pipe_end *l)
 {
-	return READ_ONCE(l->nr_pending) < l->backlog || READ_ONCE(l->closed);
+	return qp_backlog_room(l->qp) || READ_ONCE(l->closed);
 }
 
 /* Wait for room in the listener's list, and enter it */
@@ -136,7 +135,7 @@ static void pipe_forget_listener(struct pipe_end *end)
 	spin_lock(&l->lock);
 	if (!list_empty(&end->pending_node)) {
 		list_del_init(&end->pending_node);
-		WRITE_ONCE(l->nr_pending, l->nr_pending - 1);
+		sk_acceptq_removed(&l->qp->sk);
 	}
 	spin_unlock(&l->lock);
 	wake_up_interruptible(&l->backlog_wait);
@@ -144,21 +143,24 @@ static void pipe_forget_listener(struct pipe_end *end)
 }
 
 /* Find the listener and wait in its list */
-static int pipe_start(struct pipe_end *end, struct sockaddr_storage *addr,
-		      int len, long *timeo)
+static int pipe_connect(struct qp_sock *qp, struct sockaddr_storage *addr,
+			int len, long *timeo)
 {
+	struct pipe_end *end = pipe_end(qp);
 	struct qp_sock *listener;
 	int err;
 
+	/* A refusal that nobody asked for is not this one's */
+	sock_error(&qp->sk);
 	pipe_forget_listener(end);
 	qp_cred_put(&end->cred);
 	err = qp_cred_get_current(&end->cred);
 	if (err)
 		return err;
-	listener = pipe_name_find(sock_net(&end->qp->sk), addr, len);
+	listener = pipe_name_find(sock_net(&qp->sk), addr, len);
 	if (IS_ERR(listener))
 		return PTR_ERR(listener);
-	if (listener->type != end->qp->type) {
+	if (listener->type != qp->type) {
 		sock_put(&listener->sk);
 		return -EPROTOTYPE;
 	}
@@ -167,80 +169,6 @@ static int pipe_start(struct pipe_end *end, struct sockaddr_storage *addr,
 	err = pipe_request(end, pipe_end(listener), timeo);
 	sock_put(&listener->sk);
 	return err;
-}
-
-static bool pipe_connecting(const struct qp_sock *qp)
-{
-	return qp_state(qp) == QP_STATE_CONNECTING;
-}
-
-static int pipe_connect(struct qp_sock *qp, struct sockaddr_storage *addr,
-			int len, int flags)
-{
-	wait_queue_head_t *wq = sk_sleep(&qp->sk);
-	long timeo = sock_sndtimeo(&qp->sk, flags & O_NONBLOCK);
-	int err;
-
-	switch (qp_state(qp)) {
-	case QP_STATE_RTS:
-		/* The call that was interrupted succeeds as it is restarted */
-		if (pipe_end(qp)->interrupted) {
-			pipe_end(qp)->interrupted = false;
-			return 0;
-		}
-		return -EISCONN;
-	case QP_STATE_ERROR:
-		return -ESHUTDOWN;
-	case QP_STATE_LISTEN:
-		return -EINVAL;
-	case QP_STATE_CONNECTING:
-		if (!timeo)
-			return -EALREADY;
-		break;
-	case QP_STATE_IDLE:
-		/* A refusal that nobody asked for is not this one's */
-		sock_error(&qp->sk);
-		err = pipe_start(pipe_end(qp), addr, len, &timeo);
-		if (err)
-			return err;
-		if (!timeo) {
-			pipe_end(qp)->interrupted = !(flags & O_NONBLOCK);
-			return -EINPROGRESS;
-		}
-		break;
-	}
-
-	release_sock(&qp->sk);
-	timeo = wait_event_interruptible_timeout(*wq, !pipe_connecting(qp),
-						 timeo);
-	lock_sock(&qp->sk);
-	switch (qp_state(qp)) {
-	case QP_STATE_CONNECTING:
-		pipe_end(qp)->interrupted = true;
-		return timeo < 0 ? sock_intr_errno(qp->sk.sk_sndtimeo) :
-				   -EINPROGRESS;
-	case QP_STATE_IDLE:
-		return sock_error(&qp->sk) ?: -ECONNREFUSED;
-	default:
-		pipe_end(qp)->interrupted = false;
-		return 0;
-	}
-}
-
-static int pipe_accept_wait(struct qp_sock *qp, long timeo)
-{
-	struct pipe_end *l = pipe_end(qp);
-
-	if (READ_ONCE(l->nr_pending))
-		return 0;
-	if (!timeo)
-		return -EAGAIN;
-	timeo = wait_event_interruptible_timeout(*sk_sleep(&qp->sk),
-						 READ_ONCE(l->nr_pending),
-						 timeo);
-	if (timeo < 0)
-		return sock_intr_errno(qp->sk.sk_rcvtimeo);
-	return timeo ? 0 : -EAGAIN;
 }
 
 /* Make two ends peers. Under the listener's lock. */
@@ -268,7 +196,7 @@ static int pipe_accept(struct qp_sock *listener, struct qp_sock *qp)
 				       pending_node);
 	if (end) {
 		list_del_init(&end->pending_node);
-		WRITE_ONCE(l->nr_pending, l->nr_pending - 1);
+		sk_acceptq_removed(&l->qp->sk);
 		pipe_link(l, end, pipe_end(qp));
 		qp_wake(end->qp, EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
 	}
@@ -282,15 +210,8 @@ static int pipe_accept(struct qp_sock *listener, struct qp_sock *qp)
 
 static int pipe_shutdown(struct qp_sock *qp, int how)
 {
-	struct pipe_end *end = pipe_end(qp);
-	enum qp_state state = qp_state(qp);
-	struct pipe_end *peer;
+	struct pipe_end *end = pipe_end(qp), *peer = pipe_end(end->peer);
 
-	if (state == QP_STATE_ERROR)
-		return 0;
-	if (state != QP_STATE_RTS)
-		return -ENOTCONN;
-	peer = pipe_end(end->peer);
 	if (how == SHUTDOWN_MASK) {
 		qp_hangup(qp);
 		qp_hangup(peer->qp);
@@ -325,17 +246,51 @@ static void pipe_release(struct qp_sock *qp)
 	sock_put(&peer->sk);
 }
 
+/* Listen no more. Under the socket lock. */
+static void pipe_abort_listener(struct qp_sock *qp)
+{
+	qp_hangup(qp);
+	pipe_close(pipe_end(qp));
+}
+
+/* Connect no more. False if the connection was made meanwhile. */
+static bool pipe_abort_connecting(struct qp_sock *qp)
+{
+	pipe_forget_listener(pipe_end(qp));
+	if (qp_state(qp) == QP_STATE_RTS)
+		return false;
+	qp_set_state(qp, QP_STATE_IDLE);
+	qp_wake(qp, EPOLLIN | EPOLLOUT | EPOLLERR);
+	return true;
+}
+
+/* The connection is over: for the peer it is as if this end had been closed */
+static void pipe_abort(struct qp_sock *qp)
+{
+	enum qp_state state = qp_state(qp);
+	struct pipe_end *end, *peer;
+
+	if (state == QP_STATE_LISTEN) {
+		pipe_abort_listener(qp);
+		return;
+	}
+	if (state == QP_STATE_CONNECTING && pipe_abort_connecting(qp))
+		return;
+	end = pipe_end(qp);
+	peer = pipe_end(end->peer);
+	qp_hangup(qp);
+	qp_hangup(peer->qp);
+	pipe_run(end, peer, PIPE_BUDGET);
+	pipe_run(peer, end, PIPE_BUDGET);
+}
+
 static int pipe_getname(struct qp_sock *qp, struct sockaddr_storage *addr,
 			bool peer)
 {
 	struct pipe_end *end = pipe_end(qp);
-	enum qp_state state = qp_state(qp);
 
-	if (peer) {
-		if (state != QP_STATE_RTS && state != QP_STATE_ERROR)
-			return -ENOTCONN;
+	if (peer)
 		end = pipe_end(end->peer);
-	}
 	/* Pairs with pipe_name_bind() */
 	return pipe_name_copy(smp_load_acquire(&end->name), addr);
 }
@@ -343,25 +298,12 @@ static int pipe_getname(struct qp_sock *qp, struct sockaddr_storage *addr,
 static __poll_t pipe_poll(struct qp_sock *qp)
 {
 	struct pipe_end *end = pipe_end(qp);
-	int shutdown = READ_ONCE(qp->sk.sk_shutdown);
 	__poll_t events = 0;
 
-	switch (qp_state(qp)) {
-	case QP_STATE_LISTEN:
-		return READ_ONCE(end->nr_pending) ? EPOLLIN | EPOLLRDNORM : 0;
-	case QP_STATE_ERROR:
-		return EPOLLIN | EPOLLRDNORM | EPOLLHUP | EPOLLRDHUP;
-	case QP_STATE_RTS:
-		break;
-	default:
-		return 0;
-	}
 	if (pipe_message_waits(pipe_end(end->peer)))
 		events |= EPOLLIN | EPOLLRDNORM;
-	if ((shutdown & RCV_SHUTDOWN) || READ_ONCE(end->eof))
+	if (READ_ONCE(end->eof))
 		events |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	if (!(shutdown & SEND_SHUTDOWN) && qp_send_room(qp))
-		events |= EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
 	return events;
 }
 
@@ -378,7 +320,6 @@ static struct qp_proto pipe_proto = {
 	.bind		= pipe_name_bind,
 	.listen		= pipe_listen,
 	.connect	= pipe_connect,
-	.accept_wait	= pipe_accept_wait,
 	.accept		= pipe_accept,
 	.shutdown	= pipe_shutdown,
 	.getname	= pipe_getname,
@@ -386,6 +327,7 @@ static struct qp_proto pipe_proto = {
 	.post_send	= pipe_post_send,
 	.kick		= pipe_kick,
 	.recvmsg	= pipe_recvmsg,
+	.abort		= pipe_abort,
 };
 
 struct workqueue_struct *pipe_wq;

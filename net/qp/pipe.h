@@ -31,15 +31,12 @@ struct pipe_name;
  * @remote: place in the peer's memory. Under @run
  * @work: carries on where a caller stopped
  *
- * @lock: of a listener, protects @pending and @nr_pending, and @pending_node,
+ * @lock: of a listener, protects @pending and their number, and @pending_node,
  *	@peer and the state of who waits there
  * @pending: ends that wait to be accepted, in order
- * @nr_pending: how many
- * @backlog: how many at most
  * @backlog_wait: who waits for room
  * @pending_node: in @pending of @listener
  * @listener: where this end waits, referenced
- * @interrupted: a signal or timeout ended qp_connect() while it waited
  */
 struct pipe_end {
 	struct qp_sock *qp;
@@ -61,12 +58,9 @@ struct pipe_end {
 
 	spinlock_t lock;		/* @pending and what waits there */
 	struct list_head pending;
-	u32 nr_pending;
-	u32 backlog;
 	wait_queue_head_t backlog_wait;
 	struct list_head pending_node;
 	struct qp_sock *listener;
-	bool interrupted;
 };
 
 static inline struct pipe_end *pipe_end(const struct qp_sock *qp)

@@ -24,6 +24,7 @@
 #include <linux/uio.h>
 
 #include "pipe.h"
+#include "stats.h"
 
 /* Bytes to copy between looks at what may end a copy */
 #define PIPE_CHUNK	SZ_256K
@@ -166,6 +167,8 @@ static void pipe_set_blocked(struct pipe_end *tx, struct pipe_end *rx,
 	if (tx->blocked == blocked)
 		return;
 	WRITE_ONCE(tx->blocked, blocked);
+	if (blocked)
+		qp_count(tx->qp, QP_MIB_RNRWAITS);
 	if (!READ_ONCE(rx->closed))
 		qp_recv_need_wakeup(rx->qp, blocked);
 }
@@ -423,8 +426,7 @@ static enum pipe_step pipe_send(struct pipe_end *tx, struct pipe_end *rx,
 		step = pipe_to_sink(tx, wr, sink);
 		if (step == PIPE_TAKEN && !sink->peek) {
 			pipe_set_blocked(tx, rx, false);
-			atomic64_inc(&rx->qp->rx_msgs);
-			atomic64_add(sink->length, &rx->qp->rx_bytes);
+			qp_count_received(rx->qp, sink->length);
 			pipe_finish(tx, rx, wr);
 			return PIPE_TAKEN;
 		}

@@ -34,6 +34,8 @@ struct io_uring_cmd;
  * @max_entries: sysctl net.qp.max_entries, for each ring
  * @busy_poll: sysctl net.qp.busy_poll, microseconds
  * @emulation: sysctl net.qp.emulation, enum qp_emulation
+ * @mr_bytes: bytes that are registered
+ * @mib: counters
  * @ctl: the sysctl table
  */
 struct qp_net {
@@ -47,6 +49,8 @@ struct qp_net {
 	unsigned int max_entries;
 	unsigned int busy_poll;
 	unsigned int emulation;
+	atomic64_t mr_bytes;
+	struct qp_mib __percpu *mib;
 	struct ctl_table_header *ctl;
 };
 
@@ -62,6 +66,16 @@ int qp_net_add(struct qp_sock *qp);
 void qp_net_del(struct qp_sock *qp);
 int qp_net_init(void);
 void qp_net_exit(void);
+
+/* Generic netlink: net/qp/netlink.c */
+void qp_nl_notify(const struct qp_sock *qp, u8 cmd);
+int qp_nl_init(void);
+void qp_nl_exit(void);
+
+/* Counters: net/qp/stats.c, net/qp/stats.h */
+int qp_stats_net_init(struct qp_net *qn);
+void qp_stats_net_exit(struct qp_net *qn);
+void qp_stats_init(void);
 
 /**
  * struct qp_cq - a completion queue
@@ -144,16 +158,34 @@ void qp_sqpoll_free(struct qp_sock *qp);
 bool qp_sqpoll_call(const struct qp_sock *qp);
 bool qp_sqpoll_pending(const struct qp_sock *qp);
 u32 qp_sqpoll_idle(const struct qp_sock *qp);
+int qp_sqpoll_on(const struct qp_sock *qp);
 u32 qp_sqpoll_bound(const struct qp_sock *qp);
 
 /* Protocols: net/qp/proto.c */
 extern bool qp_available;
 const struct qp_proto *qp_proto_get(int domain, u32 id);
 
+/* Connections: net/qp/conn.c */
+int qp_conn_begin(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
+		  long *timeo);
+int qp_conn_accept(struct qp_sock *l, struct qp_sock *qp);
+int qp_conn_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
+		    int flags);
+int qp_conn_wait(struct qp_sock *l, long timeo);
+__poll_t qp_conn_poll(struct qp_sock *qp);
+
+/* Does a connection wait for qp_accept()? */
+static inline bool qp_conn_waits(const struct qp_sock *l)
+{
+	return READ_ONCE(l->sk.sk_ack_backlog);
+}
+
 /* The socket: net/qp/af_qp.c, net/qp/msg.c, net/qp/uring.c */
 struct socket *qp_sock_create(struct net *net, const struct qp_proto *proto,
-			      int domain, u32 type);
+			      int domain, u32 type, bool kern);
 struct qp_sock *qp_from_file(struct file *file);
+int qp_name(struct qp_sock *qp, struct sockaddr_storage *addr, bool peer);
+void qp_made(struct qp_sock *qp);
 int qp_sendmsg(struct socket *sock, struct msghdr *msg, size_t len);
 int qp_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, int flags);
 int qp_uring_cmd(struct socket *sock, struct io_uring_cmd *cmd,
@@ -174,5 +206,9 @@ int qp_desc_apply(struct qp_sock *qp, const struct qp_desc *desc,
 int qp_setopt(struct qp_sock *qp, int opt, void __user *val, unsigned int len);
 int qp_getopt(struct qp_sock *qp, int opt, void __user *val,
 	      unsigned int __user *len);
+void qp_info_fill(struct qp_sock *qp, struct qp_info *info);
+
+/* sock_diag: net/qp/diag.c */
+int qp_diag_init(void);
 
 #endif /* _QP_IMPL_H */

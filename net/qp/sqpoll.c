@@ -32,8 +32,10 @@
 #include <linux/sched/stat.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <trace/events/qp.h>
 
 #include "qp_impl.h"
+#include "stats.h"
 
 /* Entries that are taken from one queue pair before the next one's turn */
 #define QP_SQPOLL_BATCH	64
@@ -257,6 +259,12 @@ static bool qp_sqpoll_doze(struct qp_sqpoll *p)
 	ready = !p->nr_seats;
 	list_for_each_entry(seat, &p->seats, node)
 		ready |= qp_seat_ready(seat);
+	list_for_each_entry(seat, &p->seats, node) {
+		if (ready)
+			break;
+		qp_count(seat->qp, QP_MIB_SQPOLLSLEEPS);
+		trace_qp_sqpoll_sleep(seat->qp);
+	}
 	spin_unlock(&p->lock);
 	return !ready;
 }
@@ -265,14 +273,20 @@ static void qp_sqpoll_sleep(struct qp_sqpoll *p)
 {
 	struct qp_seat *seat;
 	DEFINE_WAIT(wait);
+	bool slept;
 
 	prepare_to_wait(&p->wait, &wait, TASK_INTERRUPTIBLE);
-	if (qp_sqpoll_doze(p))
+	slept = qp_sqpoll_doze(p);
+	if (slept)
 		schedule();
 	finish_wait(&p->wait, &wait);
 
 	spin_lock(&p->lock);
 	list_for_each_entry(seat, &p->seats, node) {
+		if (slept) {
+			qp_count(seat->qp, QP_MIB_SQPOLLWAKEUPS);
+			trace_qp_sqpoll_wake(seat->qp);
+		}
 		qp_seat_disarm(seat);
 		qp_seat_flag(seat, 0);
 		seat->call = true;
@@ -590,8 +604,14 @@ u32 qp_sqpoll_idle(const struct qp_sock *qp)
 	return qp->seat ? qp->seat->poll->idle : 0;
 }
 
-/* The CPU that it is bound to, or 0 */
+/* The CPU that it is bound to, or -1 */
+int qp_sqpoll_on(const struct qp_sock *qp)
+{
+	return qp->seat ? qp->seat->poll->cpu : -1;
+}
+
+/* The same, or 0 */
 u32 qp_sqpoll_bound(const struct qp_sock *qp)
 {
-	return qp->seat ? max(qp->seat->poll->cpu, 0) : 0;
+	return max(qp_sqpoll_on(qp), 0);
 }

@@ -36,7 +36,7 @@ static struct file *qp_finish(struct socket *sock, struct qp_desc *desc,
 	if (!err)
 		err = qp_desc_put(qp, desc, udesc);
 	if (!err && listener) {
-		err = listener->proto->accept(listener, qp);
+		err = qp_conn_accept(listener, qp);
 		/* The connection may have decided it */
 		if (!err && put_user(qp->proto->id, &udesc->protocol))
 			err = -EFAULT;
@@ -45,6 +45,7 @@ static struct file *qp_finish(struct socket *sock, struct qp_desc *desc,
 		fput(file);
 		return ERR_PTR(err);
 	}
+	qp_made(qp);
 	return file;
 }
 
@@ -59,7 +60,7 @@ static struct file *qp_make(int domain, unsigned int flags,
 	if (IS_ERR(proto))
 		return ERR_CAST(proto);
 	sock = qp_sock_create(current->nsproxy->net_ns, proto, domain,
-			      desc->type);
+			      desc->type, false);
 	if (IS_ERR(sock))
 		return ERR_CAST(sock);
 	return qp_finish(sock, desc, flags, NULL, udesc);
@@ -114,7 +115,8 @@ static struct file *qp_accept_one(struct qp_sock *l, struct qp_desc *desc,
 	int err;
 
 	__module_get(l->proto->owner);
-	sock = qp_sock_create(sock_net(&l->sk), l->proto, l->domain, l->type);
+	sock = qp_sock_create(sock_net(&l->sk), l->proto, l->domain, l->type,
+			      false);
 	if (IS_ERR(sock))
 		return ERR_CAST(sock);
 	err = security_socket_accept(l->sk.sk_socket, sock);
@@ -163,7 +165,7 @@ SYSCALL_DEFINE2(qp_accept, int, fd, struct qp_desc __user *, udesc)
 
 	timeo = sock_rcvtimeo(&l->sk, fd_file(f)->f_flags & O_NONBLOCK);
 	for (;;) {
-		err = l->proto->accept_wait(l, timeo);
+		err = qp_conn_wait(l, timeo);
 		if (err)
 			return err;
 		err = FD_ADD(qp_file_flags(desc.flags),

@@ -66,6 +66,7 @@ static int verbs_init(struct qp_sock *qp)
 	spin_lock_init(&v->recv_lock);
 	INIT_LIST_HEAD(&v->msgs);
 	INIT_LIST_HEAD(&v->free_msgs);
+	INIT_LIST_HEAD(&v->lent_msgs);
 	spin_lock_init(&v->pending_lock);
 	INIT_LIST_HEAD(&v->listeners);
 	INIT_LIST_HEAD(&v->pending);
@@ -108,6 +109,15 @@ static void verbs_disconnect(struct verbs_qp *v)
 	mutex_unlock(&v->teardown);
 }
 
+/* The last message of its making may be lost: what the peer sends is as good */
+static void verbs_peer_heard(struct verbs_qp *v)
+{
+	mutex_lock(&v->teardown);
+	if (v->id && v->ibqp && qp_state(v->qp) == QP_STATE_CONNECTING)
+		rdma_notify(v->id, IB_EVENT_COMM_EST);
+	mutex_unlock(&v->teardown);
+}
+
 static void verbs_work(struct work_struct *work)
 {
 	struct verbs_qp *v = container_of(work, struct verbs_qp, work);
@@ -124,6 +134,8 @@ static void verbs_work(struct work_struct *work)
 	}
 	if (test_and_clear_bit(VERBS_TODO_REAP, &v->todo))
 		verbs_ah_reap(v->ud);
+	if (test_and_clear_bit(VERBS_TODO_HEARD, &v->todo))
+		verbs_peer_heard(v);
 	sock_put(&v->qp->sk);
 }
 
@@ -167,6 +179,36 @@ void verbs_gone(struct verbs_qp *v)
 	verbs_recv_run(v);
 }
 
+/* An attempt to connect ends. False if the connection was made meanwhile. */
+static bool verbs_abort_connecting(struct verbs_qp *v)
+{
+	WRITE_ONCE(v->aborted, true);
+	verbs_conn_abort(v, -READ_ONCE(v->qp->sk.sk_err));
+	flush_work(&v->work);
+	return qp_state(v->qp) != QP_STATE_RTS;
+}
+
+/* &qp_proto.abort */
+static void verbs_abort(struct qp_sock *qp)
+{
+	struct verbs_qp *v = verbs_qp(qp);
+	enum qp_state state = qp_state(qp);
+
+	if (state == QP_STATE_CONNECTING && verbs_abort_connecting(v))
+		return;
+	if (state == QP_STATE_LISTEN)
+		verbs_unlisten(v);
+	/* Datagrams may begin just now */
+	mutex_lock(&v->attempt);
+	qp_hangup(qp);
+	verbs_detach(v);
+	verbs_send_run(v);
+	verbs_recv_run(v);
+	mutex_unlock(&v->attempt);
+	if (state == QP_STATE_LISTEN)
+		qp_changed(qp);
+}
+
 /* Messages that the peer has not taken yet get some time */
 static void verbs_linger(struct verbs_qp *v)
 {
@@ -177,7 +219,8 @@ static void verbs_linger(struct verbs_qp *v)
 	if (sock_flag(sk, SOCK_LINGER))
 		timeo = sk->sk_lingertime;
 	while (timeo > 0 && qp_state(v->qp) == QP_STATE_RTS &&
-	       atomic_read(&v->qp->msg_bytes) && !verbs_send_idle(v))
+	       (atomic_read(&v->qp->msg_bytes) || v->qp->user) &&
+	       !verbs_send_idle(v))
 		timeo -= step - schedule_timeout_uninterruptible(step);
 }
 
@@ -193,6 +236,7 @@ static void verbs_release(struct qp_sock *qp)
 
 	WRITE_ONCE(v->closed, true);
 	verbs_unlisten(v);
+	verbs_unbind(v);
 	timer_shutdown_sync(&v->timer);
 	verbs_linger(v);
 	qp_set_state(qp, QP_STATE_ERROR);
@@ -229,39 +273,25 @@ static void verbs_kick(struct qp_sock *qp)
 	}
 }
 
+static void verbs_push(struct qp_sock *qp)
+{
+	verbs_send_run(verbs_qp(qp));
+}
+
 static __poll_t verbs_poll(struct qp_sock *qp)
 {
-	struct verbs_qp *v = verbs_qp(qp);
-	__poll_t events = 0;
-
-	switch (qp_state(qp)) {
-	case QP_STATE_LISTEN:
-		return READ_ONCE(v->nr_pending) ? EPOLLIN | EPOLLRDNORM : 0;
-	case QP_STATE_ERROR:
-		return EPOLLIN | EPOLLRDNORM | EPOLLHUP | EPOLLRDHUP;
-	case QP_STATE_RTS:
-		break;
-	default:
-		/* sendmsg() to an address sees to the rest */
-		return v->ud ? EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND : 0;
-	}
-	if (verbs_msg_waits(v))
-		events |= EPOLLIN | EPOLLRDNORM;
-	if (qp_send_room(qp))
-		events |= EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
-	return events;
+	return verbs_msg_waits(verbs_qp(qp)) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
 static int verbs_getname(struct qp_sock *qp, struct sockaddr_storage *addr,
 			 bool peer)
 {
 	struct verbs_qp *v = verbs_qp(qp);
-	enum qp_state state = qp_state(qp);
 
-	if (peer && ((state != QP_STATE_RTS && state != QP_STATE_ERROR) ||
-		     !v->peer.ss_family))
+	if (peer && !v->peer.ss_family)
 		return -ENOTCONN;
-	return verbs_addr_show(qp, (struct sockaddr *)(peer ? &v->peer : &v->local),
+	return verbs_addr_show(qp->domain, qp->type,
+			       (struct sockaddr *)(peer ? &v->peer : &v->local),
 			       addr);
 }
 
@@ -297,15 +327,18 @@ static void verbs_proto_init(struct qp_proto *proto)
 	proto->bind		= verbs_bind;
 	proto->listen		= verbs_listen;
 	proto->connect		= verbs_connect;
-	proto->accept_wait	= verbs_accept_wait;
 	proto->accept		= verbs_accept;
 	proto->shutdown		= verbs_shutdown;
 	proto->getname		= verbs_getname;
 	proto->poll		= verbs_poll;
 	proto->post_send	= verbs_post_send;
 	proto->kick		= verbs_kick;
+	proto->push		= verbs_push;
+	proto->give		= verbs_give;
 	proto->spin		= verbs_spin;
 	proto->recvmsg		= verbs_recvmsg;
+	proto->info		= verbs_info;
+	proto->abort		= verbs_abort;
 	proto->set_proto	= verbs_set_proto;
 	proto->set_param	= verbs_set_param;
 	proto->get_param	= verbs_get_param;
@@ -361,11 +394,16 @@ static int __init verbs_module_init(void)
 	err = verbs_dev_init();
 	if (err)
 		goto destroy_wq;
-	err = verbs_register_protos();
+	err = verbs_emul_init();
 	if (err)
 		goto exit_dev;
+	err = verbs_register_protos();
+	if (err)
+		goto exit_emul;
 	return 0;
 
+exit_emul:
+	verbs_emul_exit();
 exit_dev:
 	verbs_dev_exit();
 destroy_wq:

@@ -11,8 +11,10 @@
  *	struct verbs_mr		a registration		verbs_mem.c
  *	struct verbs_qp		a queue pair		verbs.c
  *	struct verbs_ud		one for datagrams	verbs_ud.c
+ *	struct verbs_pool	receives that they share verbs_pool.c
  *	struct verbs_ah		where datagrams go	verbs_ah.c
  *	struct verbs_group	a multicast group	verbs_mcast.c
+ *	struct verbs_service	a service ID		verbs_service.c
  *
  * Locks, outermost first:
  *
@@ -25,6 +27,8 @@
  *	verbs_table.lock	registrations and devices of a memory table;
  *				may sleep
  *	verbs_emul_lock		emul.c: who needs which; may sleep
+ *	verbs_dev.pools_lock	pools of a device; may sleep
+ *	verbs_pool.making	making and ending queue pairs of a pool; may sleep
  *	verbs_cq.lock		completions of the device		(softirq)
  *	verbs_qp.recv_lock	receives				(softirq)
  *	verbs_qp.send_lock	sends					(softirq)
@@ -39,6 +43,7 @@
 #include <linux/ib.h>
 #include <linux/irq_poll.h>
 #include <linux/refcount.h>
+#include <linux/rhashtable-types.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -50,7 +55,15 @@
 #define VERBS_SEND_MSGS		16
 #define VERBS_RECV_MSGS		4
 
-/* The same for datagrams, which are short and do not wait */
+/*
+ * Messages of a user in the kernel, which may come in batches. Datagrams do not
+ * wait for their peers; with one more, for draining, this is what a ring has
+ * room for
+ */
+#define VERBS_KERN_MSGS		128
+#define VERBS_KERN_DGRAMS	62
+
+/* Receives for datagrams, which are short and do not wait */
 #define VERBS_RECV_DGRAMS	64
 
 /* READs and atomics under way in each direction (IBA v1 9.4.1) */
@@ -76,6 +89,8 @@
  * @gone: it is being removed: no more users
  * @qps: &verbs_qp.dev_node of queue pairs that have it
  * @doms: &verbs_dom.dev_node
+ * @pools_lock: protects @pools and their members; may sleep
+ * @pools: &verbs_pool.node
  */
 struct verbs_dev {
 	struct ib_device *ibdev;
@@ -84,6 +99,8 @@ struct verbs_dev {
 	bool gone;
 	struct list_head qps;
 	struct list_head doms;
+	struct mutex pools_lock;	/* pools and their members */
+	struct list_head pools;
 };
 
 /* emul.c: devices made on demand */
@@ -101,15 +118,38 @@ struct verbs_emuls {
 
 struct verbs_transport;
 
+/**
+ * struct verbs_watch - devices for all netdevices of a network namespace, those that
+ * come later, too
+ * @node: in verbs_watches
+ * @net: the network namespace
+ * @ifindex: the only netdevice, or 0
+ * @t: what they have to speak
+ * @emuls: those that are needed
+ * @work: looks for them
+ */
+struct verbs_watch {
+	struct list_head node;
+	struct net *net;
+	int ifindex;
+	const struct verbs_transport *t;
+	struct verbs_emuls emuls;
+	struct work_struct work;
+};
+
+void verbs_watch_init(struct verbs_watch *w);
+void verbs_watch_start(struct verbs_watch *w, struct net *net, int ifindex,
+		       const struct verbs_transport *t);
+void verbs_watch_end(struct verbs_watch *w);
+
 struct verbs_emul *verbs_emul_get(struct net *net, int ifindex,
 				  const struct verbs_transport *t, bool make);
 struct verbs_emul *verbs_emul_of(const struct ib_device *ibdev);
 void verbs_emul_put(struct verbs_emul *emul, struct net *net);
-void verbs_emuls_get(struct verbs_emuls *emuls, struct net *net, int ifindex,
-		     const struct verbs_transport *t);
 void verbs_emuls_add(struct verbs_emuls *emuls, struct verbs_emul *emul,
 		     struct net *net);
 void verbs_emuls_put(struct verbs_emuls *emuls, struct net *net);
+int verbs_emul_init(void);
 void verbs_emul_exit(void);
 
 /* Does it speak iWARP? */
@@ -277,6 +317,7 @@ union verbs_src {
  * @src: and from which address
  * @dma: where the device sees it
  * @data: the buffer
+ * @skb: it is this one's, for a user in the kernel; else NULL
  */
 struct verbs_msg {
 	struct list_head node;
@@ -288,6 +329,7 @@ struct verbs_msg {
 	union verbs_src src;
 	u64 dma;
 	void *data;
+	struct sk_buff *skb;
 };
 
 /**
@@ -312,6 +354,11 @@ struct verbs_grhs {
  *	it stays while messages can be posted
  * @qpn: the peer's number on its port
  * @qkey: the peer's Q_Key
+ * @gid_index: of the own GID
+ * @dlid: LID of the peer, 0 if it is none of InfiniBand
+ * @sl: service level
+ * @tclass: traffic class
+ * @hop_limit: hop limit
  * @name_node: in &verbs_ud.names
  * @name: what the peer is called there
  * @expires: when the name is looked up again, jiffies
@@ -324,6 +371,11 @@ struct verbs_ah {
 	struct ib_ah *ib;
 	u32 qpn;
 	u32 qkey;
+	u32 gid_index;
+	u32 dlid;
+	u8 sl;
+	u8 tclass;
+	u8 hop_limit;
 	struct list_head name_node;
 	union verbs_src name;
 	unsigned long expires;
@@ -352,6 +404,9 @@ struct verbs_ah {
  * @lens: of each receive, the entries of its list
  * @grhs: where the headers are
  * @nr_grhs: pages
+ * @pool: the receives that it shares with others, or NULL: it has its own
+ * @pool_node: in &verbs_pool.qps
+ * @pool_qp: key of @pool_node, the device's queue pair
  */
 struct verbs_ud {
 	struct verbs_qp *v;
@@ -373,6 +428,9 @@ struct verbs_ud {
 	u8 *lens;
 	struct verbs_grhs *grhs;
 	u32 nr_grhs;
+	struct verbs_pool *pool;
+	struct rhash_head pool_node;
+	const struct ib_qp *pool_qp;
 };
 
 /**
@@ -392,6 +450,46 @@ struct verbs_cq {
 	struct irq_poll poll;
 };
 
+/**
+ * struct verbs_pool - receives that queue pairs for datagrams share
+ * @node: in &verbs_dev.pools
+ * @dev: the device; the members keep it
+ * @net: network namespace of the members
+ * @size: bytes of a message that each has room for
+ * @members: queue pairs that have it
+ * @dom: the protection domain of all of them
+ * @srq: the device's shared receive queue
+ * @cq: its completions; &verbs_cq.lock protects @bufs and @nr
+ * @qps: &verbs_ud.pool_node of members that can receive
+ * @making: one member's queue pair is made or ended at a time; may sleep
+ * @bufs: &verbs_buf.node
+ * @nr: how many
+ * @want: how many there should be; changed by @work
+ * @min: that is not to be less
+ * @max: nor more
+ * @low: half of them have been in use
+ * @work: grows and shrinks
+ */
+struct verbs_pool {
+	struct list_head node;
+	struct verbs_dev *dev;
+	const struct net *net;
+	u32 size;
+	u32 members;
+	struct verbs_dom *dom;
+	struct ib_srq *srq;
+	struct verbs_cq cq;
+	struct rhashtable qps;
+	struct mutex making;	/* making and ending queue pairs */
+	struct list_head bufs;
+	u32 nr;
+	u32 want;
+	u32 min;
+	u32 max;
+	bool low;
+	struct delayed_work work;
+};
+
 /* What &verbs_qp.work has to do */
 enum {
 	VERBS_TODO_RESOLVE,	/* look for the peer once more */
@@ -399,6 +497,7 @@ enum {
 	VERBS_TODO_DISCONNECT,	/* tell the peer that it is over */
 	VERBS_TODO_INVALIDATE,	/* end registrations, then go on */
 	VERBS_TODO_REAP,	/* have the device forget address handles */
+	VERBS_TODO_HEARD,	/* tell rdma_cm that the peer has sent something */
 };
 
 /* How far a connection has got, &verbs_qp.phase */
@@ -438,6 +537,8 @@ struct verbs_params {
  * @dev: the device, referenced; NULL before there is one
  * @dev_node: in &verbs_dev.qps
  * @emul: the device's emulation, if it is one
+ * @bound: has the address that it is bound to until it is needed, or NULL
+ * @bound_emul: the emulation that @bound needs, or NULL
  * @dom: the memory table on @dev
  * @id: the connection, or the first of a listener
  * @ibqp: the device's queue pair
@@ -453,7 +554,8 @@ struct verbs_params {
  * @cred: of the process that connects
  * @settled: what qp_accept() waits for: the connection stands, or it failed
  * @err: why a connection could not be made
- * @interrupted: a signal or timeout ended qp_connect() while it waited
+ * @aborted: it is not to be tried any further
+ * @peer_qpn: number of the peer's queue pair, 0 if that is not known
  * @closed: the descriptor is closed
  *
  * @send_lock: protects the sends
@@ -474,16 +576,15 @@ struct verbs_params {
  * @recv_wakeup: user space is to call when it posts receives
  * @msgs: messages for recvmsg(), in order
  * @free_msgs: empty buffers
+ * @lent_msgs: those without a buffer: a user in the kernel has it
  * @nr_msgs: buffers, wherever they are
  * @max_msgs: how many at most
  * @msg_posted: buffers that the device has
  * @msg_readers: callers of recvmsg() that wait
  *
  * @listeners: &verbs_listener.node, a listener's rdma_cm ids
- * @pending_lock: protects @pending, @nr_pending
+ * @pending_lock: protects @pending and their number
  * @pending: &verbs_pending.node, connections to be accepted
- * @nr_pending: how many
- * @backlog: how many at most
  */
 struct verbs_qp {
 	struct qp_sock *qp;
@@ -495,6 +596,8 @@ struct verbs_qp {
 	struct verbs_dev *dev;
 	struct list_head dev_node;
 	struct verbs_emul *emul;
+	struct rdma_cm_id *bound;
+	struct verbs_emul *bound_emul;
 	struct verbs_dom *dom;
 	struct rdma_cm_id *id;
 	struct ib_qp *ibqp;
@@ -510,7 +613,8 @@ struct verbs_qp {
 	const struct cred *cred;
 	struct completion settled;
 	int err;
-	bool interrupted;
+	bool aborted;
+	u32 peer_qpn;
 	bool closed;
 
 	spinlock_t send_lock;	/* sends */
@@ -531,16 +635,15 @@ struct verbs_qp {
 	bool recv_wakeup;
 	struct list_head msgs;
 	struct list_head free_msgs;
+	struct list_head lent_msgs;
 	u32 nr_msgs;
 	u32 max_msgs;
 	u32 msg_posted;
 	u32 msg_readers;
 
 	struct list_head listeners;
-	spinlock_t pending_lock;	/* pending, nr_pending */
+	spinlock_t pending_lock;	/* pending and their number */
 	struct list_head pending;
-	u32 nr_pending;
-	u32 backlog;
 };
 
 static inline struct verbs_qp *verbs_qp(const struct qp_sock *qp)
@@ -593,6 +696,7 @@ void verbs_set_phase(struct verbs_qp *v, enum verbs_phase phase);
 /* verbs_cq.c: the device's completions */
 int verbs_cq_make(struct verbs_cq *cq, struct ib_device *ibdev, u32 entries);
 void verbs_cq_end(struct verbs_cq *cq);
+void verbs_cq_empty(struct verbs_cq *cq);
 void verbs_spin(struct qp_sock *qp, enum qp_spin step);
 
 /* verbs_ud.c: datagrams */
@@ -608,9 +712,28 @@ void verbs_ud_detach(struct verbs_qp *v);
 u32 verbs_ud_list(struct verbs_ud *ud, u32 slot, const struct ib_sge *sge,
 		  u32 num_sge, struct ib_sge **list);
 void verbs_ud_move(struct verbs_ud *ud, u32 from, u32 to);
-bool verbs_ud_own(struct verbs_ud *ud, u32 slot, const struct ib_wc *wc);
+union rdma_network_hdr *verbs_ud_hdr(const struct verbs_ud *ud, u32 slot);
+bool verbs_ud_own(struct verbs_ud *ud, const union rdma_network_hdr *hdr,
+		  const struct ib_wc *wc);
 void verbs_ud_arrived(struct verbs_ud *ud, u32 slot);
+void verbs_ud_info(const struct verbs_ud *ud, const union rdma_network_hdr *hdr,
+		   struct sk_buff *skb);
 void verbs_ud_src(const struct verbs_ud *ud, u32 slot, union verbs_src *src);
+
+/* verbs_pool.c: receives that queue pairs for datagrams share */
+struct verbs_pool *verbs_pool_get(struct verbs_qp *v, struct verbs_dev *dev);
+void verbs_pool_put(struct verbs_pool *p);
+int verbs_pool_make_qp(struct verbs_qp *v, struct rdma_cm_id *id,
+		       struct ib_qp_init_attr *attr);
+void verbs_pool_leave(struct verbs_qp *v);
+void verbs_pool_destroy_qp(struct verbs_qp *v, struct rdma_cm_id *id);
+
+/* verbs_service.c: answering who asks for a service ID */
+int verbs_ud_route(struct net *net, int ifindex,
+		   const struct sockaddr_storage *dst,
+		   struct sockaddr_storage *src);
+int verbs_serve(struct qp_service *s);
+void verbs_unserve(struct qp_service *s);
 
 /* verbs_ah.c: where datagrams go */
 struct verbs_ah *verbs_ah_make(struct verbs_ud *ud, struct rdma_ah_attr *attr,
@@ -622,10 +745,13 @@ void verbs_ah_detach(struct verbs_ud *ud);
 void verbs_ah_end(struct verbs_ud *ud);
 void *verbs_dest(struct qp_sock *qp, u32 handle, struct sockaddr_storage *name,
 		 int len);
+void verbs_dest_get(struct qp_sock *qp, void *dest);
 void verbs_dest_put(struct qp_sock *qp, void *dest);
 int verbs_ah_create(struct qp_sock *qp, struct qp_ah *qah,
 		    struct sockaddr_storage *addr);
 int verbs_ah_destroy(struct qp_sock *qp, u32 handle);
+void *verbs_resolve_attr(struct qp_sock *qp, struct sockaddr_storage *name,
+			 int len, struct qp_attr *attr);
 int verbs_ud_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len);
 
 /* verbs_mcast.c: multicast */
@@ -641,16 +767,17 @@ void verbs_groups_end(struct verbs_ud *ud);
 
 /* verbs_conn.c: connections */
 int verbs_bind(struct qp_sock *qp, struct sockaddr_storage *addr, int len);
-int verbs_bind_id(struct verbs_qp *v, struct rdma_cm_id *id,
+void verbs_unbind(struct verbs_qp *v);
+int verbs_port_err(int err);
+int verbs_bind_id(struct net *net, struct rdma_cm_id *id,
 		  const struct verbs_transport *t,
 		  struct sockaddr_storage *addr, struct verbs_emul **emul);
 int verbs_bind_once(struct rdma_cm_id *id, const struct verbs_transport *t,
-		    struct sockaddr_storage *addr);
+		    struct sockaddr_storage *addr, bool afonly);
 int verbs_event_err(const struct rdma_cm_event *event);
-int verbs_listen(struct qp_sock *qp, u32 backlog);
+int verbs_listen(struct qp_sock *qp);
 int verbs_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
-		  int flags);
-int verbs_accept_wait(struct qp_sock *qp, long timeo);
+		  long *timeo);
 int verbs_accept(struct qp_sock *listener, struct qp_sock *qp);
 int verbs_shutdown(struct qp_sock *qp, int how);
 void verbs_unlisten(struct verbs_qp *v);
@@ -667,20 +794,24 @@ int verbs_get_param(struct qp_sock *qp, int opt, u32 *val);
 void verbs_params_apply(struct verbs_qp *v, struct rdma_cm_id *id);
 void verbs_params_route(struct verbs_qp *v, struct rdma_cm_id *id);
 
+/* verbs_info.c: what others are told of it */
+void verbs_info(struct qp_sock *qp, void *dest, struct qp_backend *info);
+
 /* verbs_gid.c: AF_IB addresses where GIDs are IP addresses */
-int verbs_gid_take(const struct qp_sock *qp, const struct sockaddr_ib *ib,
+int verbs_gid_take(u32 type, const struct sockaddr_ib *ib,
 		   struct sockaddr_storage *to);
-void verbs_gid_show(const struct qp_sock *qp, const struct sockaddr *from,
-		    struct sockaddr_ib *ib);
+void verbs_gid_show(u32 type, const struct sockaddr *from, struct sockaddr_ib *ib);
 void verbs_gid_src(const struct qp_sock *qp, union verbs_src *src);
 
 /* verbs_addr.c: addresses, and which of ours leads to a peer */
 int verbs_route(struct net *net, int oif, const struct sockaddr_storage *dst,
 		struct sockaddr_storage *src);
-int verbs_addr_take(const struct qp_sock *qp, const struct sockaddr_storage *addr,
-		    int len, struct sockaddr_storage *to);
-int verbs_addr_show(const struct qp_sock *qp, const struct sockaddr *from,
-		    void *to);
+int verbs_addr_take(u32 type, const struct sockaddr_storage *addr, int len,
+		    struct sockaddr_storage *to);
+int verbs_addr_show(int domain, u32 type, const struct sockaddr *from, void *to);
+void verbs_addr_of_id(const struct rdma_cm_id *id,
+		      const struct sockaddr_storage *from,
+		      struct sockaddr_storage *to);
 bool verbs_addr_any(const struct sockaddr_storage *addr);
 void verbs_addr_set_port(struct sockaddr_storage *addr, __be16 port);
 __be16 verbs_addr_port(const struct sockaddr_storage *addr);
@@ -705,7 +836,10 @@ void verbs_msg_free(struct verbs_qp *v);
 struct verbs_msg *verbs_msg_next(struct verbs_qp *v);
 void verbs_msg_end(struct verbs_qp *v, struct verbs_msg *msg,
 		   const struct qp_cqe *cqe, const union verbs_src *src);
+void verbs_msg_up(struct verbs_qp *v, struct verbs_msg *msg,
+		  const struct qp_cqe *cqe, u32 slot);
 bool verbs_msg_waits(const struct verbs_qp *v);
+int verbs_give(struct qp_sock *qp, struct sk_buff *skb);
 int verbs_recvmsg(struct qp_sock *qp, struct msghdr *msg, size_t len, int flags);
 
 extern struct workqueue_struct *verbs_wq;

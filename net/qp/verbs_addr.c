@@ -23,49 +23,63 @@ static int verbs_addr_len(int family)
 
 /**
  * verbs_addr_take() - take an address from user space
- * @qp: the queue pair
- * @addr: the address, of its domain
+ * @type: of the queue pair, enum qp_type
+ * @addr: the address, of the queue pair's domain
  * @len: its length, bytes
  * @to: where to put it: an IP address
  *
  * Context: any.
  * Return: 0; -EINVAL (it is too short), or as verbs_gid_take().
  */
-int verbs_addr_take(const struct qp_sock *qp, const struct sockaddr_storage *addr,
-		    int len, struct sockaddr_storage *to)
+int verbs_addr_take(u32 type, const struct sockaddr_storage *addr, int len,
+		    struct sockaddr_storage *to)
 {
 	if (len < verbs_addr_len(addr->ss_family))
 		return -EINVAL;
 	memset(to, 0, sizeof(*to));
 	if (addr->ss_family == AF_IB)
-		return verbs_gid_take(qp, (const void *)addr, to);
+		return verbs_gid_take(type, (const void *)addr, to);
 	memcpy(to, addr, verbs_addr_len(addr->ss_family));
 	return 0;
 }
 
 /**
  * verbs_addr_show() - give an address to user space
- * @qp: the queue pair
+ * @domain: of the queue pair
+ * @type: of the queue pair, enum qp_type
  * @from: the address; of family 0 if there is none
- * @to: where to put it, in the form of the queue pair's domain
+ * @to: where to put it, in the form of @domain
  *
  * Context: any.
  * Return: its length, bytes.
  */
-int verbs_addr_show(const struct qp_sock *qp, const struct sockaddr *from, void *to)
+int verbs_addr_show(int domain, u32 type, const struct sockaddr *from, void *to)
 {
-	int len = verbs_addr_len(qp->domain);
+	int len = verbs_addr_len(domain);
 	struct sockaddr *sa = to;
 
-	if (qp->domain == AF_IB) {
-		verbs_gid_show(qp, from, to);
+	if (domain == AF_IB) {
+		verbs_gid_show(type, from, to);
 		return len;
 	}
 	memset(to, 0, len);
-	if (from->sa_family == qp->domain)
+	if (from->sa_family == domain)
 		memcpy(to, from, len);
-	sa->sa_family = qp->domain;
+	sa->sa_family = domain;
 	return len;
+}
+
+/* An address of an id. rdma_cm leaves the scope out where it is not the caller's. */
+void verbs_addr_of_id(const struct rdma_cm_id *id,
+		      const struct sockaddr_storage *from,
+		      struct sockaddr_storage *to)
+{
+	struct sockaddr_in6 *in6 = (void *)to;
+
+	*to = *from;
+	if (to->ss_family == AF_INET6 &&
+	    ipv6_addr_type(&in6->sin6_addr) & IPV6_ADDR_LINKLOCAL)
+		in6->sin6_scope_id = id->route.addr.dev_addr.bound_dev_if;
 }
 
 bool verbs_addr_any(const struct sockaddr_storage *addr)

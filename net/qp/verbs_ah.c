@@ -74,6 +74,19 @@ static bool verbs_ah_forget(struct verbs_ud *ud, struct list_head *list)
 	return ib;
 }
 
+/* What verbs_info() says of it */
+static void verbs_ah_note(struct verbs_ah *ah, const struct rdma_ah_attr *attr)
+{
+	const struct ib_global_route *grh = rdma_ah_read_grh(attr);
+
+	ah->gid_index = grh->sgid_index;
+	ah->tclass = grh->traffic_class;
+	ah->hop_limit = grh->hop_limit;
+	ah->sl = rdma_ah_get_sl(attr);
+	if (attr->type != RDMA_AH_ATTR_TYPE_ROCE)
+		ah->dlid = rdma_ah_get_dlid(attr);
+}
+
 /**
  * verbs_ah_make() - make a handle
  * @ud: whose
@@ -98,6 +111,7 @@ struct verbs_ah *verbs_ah_make(struct verbs_ud *ud, struct rdma_ah_attr *attr,
 	ah->ud = ud;
 	ah->qpn = qpn;
 	ah->qkey = qkey;
+	verbs_ah_note(ah, attr);
 	INIT_LIST_HEAD(&ah->name_node);
 	mutex_lock(&v->teardown);
 	/* Those that are made do not add up with those that are to end */
@@ -212,6 +226,7 @@ static struct verbs_ah *verbs_ah_get(struct verbs_ud *ud, u32 handle)
  * @again: the neighbour is not known yet
  * @qpn: number of the peer on its port; 0: to be asked for
  * @qkey: its Q_Key
+ * @how: how messages are to travel, or NULL
  * @attr: its address, as the device wants it, if @err is 0
  */
 struct verbs_resolve {
@@ -220,6 +235,7 @@ struct verbs_resolve {
 	bool again;
 	u32 qpn;
 	u32 qkey;
+	const struct qp_attr *how;
 	struct rdma_ah_attr attr;
 };
 
@@ -321,6 +337,25 @@ static int verbs_resolve_wait(struct verbs_resolve *r, struct rdma_cm_id *id,
 	return r->err;
 }
 
+/* Have messages travel as somebody wants it */
+static void verbs_resolve_how(struct verbs_resolve *r)
+{
+	const struct qp_attr *how = r->how;
+	struct ib_global_route *grh;
+
+	if (!how)
+		return;
+	if (how->sl >= 0)
+		rdma_ah_set_sl(&r->attr, how->sl);
+	if (!(rdma_ah_get_ah_flags(&r->attr) & IB_AH_GRH))
+		return;
+	grh = rdma_ah_retrieve_grh(&r->attr);
+	if (how->tclass >= 0)
+		grh->traffic_class = how->tclass;
+	if (how->hop_limit >= 0)
+		grh->hop_limit = how->hop_limit;
+}
+
 /* Look for a peer from the address of the queue pair */
 static int verbs_resolve_id(struct verbs_ud *ud, struct rdma_cm_id *id,
 			    const struct sockaddr_storage *dst,
@@ -331,11 +366,13 @@ static int verbs_resolve_id(struct verbs_ud *ud, struct rdma_cm_id *id,
 	int err;
 
 	verbs_addr_set_port(&src, 0);
-	err = verbs_bind_once(id, verbs_transport_by_id(v->qp->proto->id), &src);
+	err = verbs_bind_once(id, verbs_transport_by_id(v->qp->proto->id), &src,
+			      true);
 	if (!err)
 		err = verbs_resolve_wait(r, id, dst);
 	if (err)
 		return err;
+	verbs_resolve_how(r);
 	*ahp = verbs_ah_make(ud, &r->attr, r->qpn, r->qkey);
 	return PTR_ERR_OR_ZERO(*ahp);
 }
@@ -370,9 +407,10 @@ static int verbs_resolve_once(struct verbs_ud *ud,
  */
 static struct verbs_ah *verbs_resolve(struct verbs_ud *ud,
 				      const struct sockaddr_storage *dst,
-				      u32 qpn, u32 qkey)
+				      u32 qpn, u32 qkey,
+				      const struct qp_attr *how)
 {
-	struct verbs_resolve r = { .qkey = qkey };
+	struct verbs_resolve r = { .qkey = qkey, .how = how };
 	int tries = VERBS_AH_TRIES;
 	struct verbs_ah *ah;
 	int err;
@@ -399,14 +437,15 @@ int verbs_ah_create(struct qp_sock *qp, struct qp_ah *qah,
 	u32 number;
 	int err;
 
-	err = verbs_addr_take(qp, addr, qah->addrlen, &dst);
+	err = verbs_addr_take(qp->type, addr, qah->addrlen, &dst);
 	if (err)
 		return err;
 	if (qah->qpn && (qah->qpn < VERBS_MIN_QPN || qah->qpn > VERBS_MAX_QPN))
 		return -EINVAL;
 	if (qah->qkey & VERBS_QKEY_PRIVILEGED)
 		return -EINVAL;
-	ah = verbs_resolve(ud, &dst, qah->qpn, qah->qkey ?: RDMA_UDP_QKEY);
+	ah = verbs_resolve(ud, &dst, qah->qpn, qah->qkey ?: RDMA_UDP_QKEY,
+			   NULL);
 	if (IS_ERR(ah))
 		return PTR_ERR(ah);
 	qah->qpn = ah->qpn;
@@ -417,6 +456,29 @@ int verbs_ah_create(struct qp_sock *qp, struct qp_ah *qah,
 	else
 		qah->ah = number;
 	return err;
+}
+
+/* A number or Q_Key that the user in the kernel says is one that it has checked */
+void *verbs_resolve_attr(struct qp_sock *qp, struct sockaddr_storage *name,
+			 int len, struct qp_attr *attr)
+{
+	struct verbs_ud *ud = verbs_qp(qp)->ud;
+	struct sockaddr_storage dst;
+	struct verbs_ah *ah;
+	int err;
+
+	err = verbs_addr_take(qp->type, name, len, &dst);
+	if (err)
+		return ERR_PTR(err);
+	if (verbs_addr_multicast(&dst))
+		ah = verbs_group_dest(ud, &dst);
+	else
+		ah = verbs_resolve(ud, &dst, attr->qpn, attr->qkey, attr);
+	if (!IS_ERR(ah)) {
+		attr->qpn = ah->qpn;
+		attr->qkey = ah->qkey;
+	}
+	return ah;
 }
 
 /*
@@ -505,7 +567,7 @@ static void *verbs_dest_name(struct verbs_ud *ud, struct sockaddr_storage *addr,
 	struct verbs_ah *ah;
 	int err;
 
-	err = verbs_addr_take(ud->v->qp, addr, len, &dst);
+	err = verbs_addr_take(ud->v->qp->type, addr, len, &dst);
 	if (err)
 		return ERR_PTR(err);
 	if (verbs_addr_multicast(&dst))
@@ -514,7 +576,7 @@ static void *verbs_dest_name(struct verbs_ud *ud, struct sockaddr_storage *addr,
 	ah = verbs_name_get(ud, &name);
 	if (ah)
 		return ah;
-	ah = verbs_resolve(ud, &dst, 0, 0);
+	ah = verbs_resolve(ud, &dst, 0, 0, NULL);
 	if (!IS_ERR(ah))
 		verbs_name_add(ud, ah, &name);
 	return ah;
@@ -542,6 +604,13 @@ void *verbs_dest(struct qp_sock *qp, u32 handle, struct sockaddr_storage *name,
 	if (!handle)
 		return verbs_dest_peer(ud);
 	return verbs_ah_get(ud, handle) ?: ERR_PTR(-EINVAL);
+}
+
+void verbs_dest_get(struct qp_sock *qp, void *dest)
+{
+	struct verbs_ah *ah = dest;
+
+	refcount_inc(&ah->ref);
 }
 
 void verbs_dest_put(struct qp_sock *qp, void *dest)
@@ -580,14 +649,14 @@ int verbs_ud_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 		verbs_peer_set(v->ud, NULL);
 		return 0;
 	}
-	err = verbs_addr_take(qp, addr, len, &dst);
+	err = verbs_addr_take(qp->type, addr, len, &dst);
 	if (err)
 		return err;
 	release_sock(&qp->sk);
 	if (verbs_addr_multicast(&dst))
 		ah = verbs_group_dest(v->ud, &dst);
 	else
-		ah = verbs_resolve(v->ud, &dst, 0, 0);
+		ah = verbs_resolve(v->ud, &dst, 0, 0, NULL);
 	lock_sock(&qp->sk);
 	if (IS_ERR(ah))
 		return PTR_ERR(ah);

@@ -18,7 +18,9 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <trace/events/qp.h>
 
+#include "stats.h"
 #include "verbs.h"
 
 /*
@@ -47,6 +49,7 @@
  * @id: NULL before it listens, and once its device is gone
  * @gone: its device is
  * @emuls: emulations that it needs
+ * @watch: the same, if it is for any address
  */
 struct verbs_listener {
 	struct list_head node;
@@ -54,6 +57,7 @@ struct verbs_listener {
 	struct rdma_cm_id *id;
 	bool gone;
 	struct verbs_emuls emuls;
+	struct verbs_watch watch;
 };
 
 /**
@@ -61,12 +65,16 @@ struct verbs_listener {
  * @node: in &verbs_qp.pending, or empty: somebody is about to accept it
  * @v: the listener
  * @id: the connection
+ * @heard: &qp_sock.heard
+ * @peer_qpn: &verbs_qp.peer_qpn
  * @dead: the peer gave up. Under the handler's lock
  */
 struct verbs_pending {
 	struct list_head node;
 	struct verbs_qp *v;
 	struct rdma_cm_id *id;
+	__be64 heard;
+	u32 peer_qpn;
 	bool dead;
 };
 
@@ -75,18 +83,18 @@ struct verbs_pending {
  */
 
 /* rdma_cm says that the address is not there if the port is taken */
-static int verbs_port_err(int err)
+int verbs_port_err(int err)
 {
 	return err == -EADDRNOTAVAIL ? -EADDRINUSE : err;
 }
 
 int verbs_bind_once(struct rdma_cm_id *id, const struct verbs_transport *t,
-		    struct sockaddr_storage *addr)
+		    struct sockaddr_storage *addr, bool afonly)
 {
 	int err = rdma_restrict_node_type(id, t->node_type);
 
 	if (!err)
-		err = rdma_set_afonly(id, 1);
+		err = rdma_set_afonly(id, afonly);
 	return err ?: rdma_bind_addr(id, (struct sockaddr *)addr);
 }
 
@@ -95,22 +103,21 @@ int verbs_bind_once(struct rdma_cm_id *id, const struct verbs_transport *t,
  * until it knows its addresses. One that was made on demand is held before it is
  * bound, so that it is not removed under it.
  */
-int verbs_bind_id(struct verbs_qp *v, struct rdma_cm_id *id,
+int verbs_bind_id(struct net *net, struct rdma_cm_id *id,
 		  const struct verbs_transport *t,
 		  struct sockaddr_storage *addr, struct verbs_emul **emul)
 {
-	struct net *net = sock_net(&v->qp->sk);
 	int tries, ifindex, err;
 
 	*emul = NULL;
 	if (verbs_addr_any(addr))
-		return verbs_bind_once(id, t, addr);
+		return verbs_bind_once(id, t, addr, true);
 	ifindex = verbs_addr_ifindex(net, addr);
 	if (!ifindex)
 		return -EADDRNOTAVAIL;
 	*emul = verbs_emul_get(net, ifindex, t, false);
 	for (tries = 0; tries < VERBS_BIND_TRIES; tries++) {
-		err = verbs_bind_once(id, t, addr);
+		err = verbs_bind_once(id, t, addr, true);
 		if (err != -ENODEV)
 			break;
 		if (IS_ERR_OR_NULL(*emul))
@@ -120,7 +127,7 @@ int verbs_bind_id(struct verbs_qp *v, struct rdma_cm_id *id,
 			break;
 		}
 		if (tries && msleep_interruptible(VERBS_BIND_MS)) {
-			err = -EINTR;
+			err = -ERESTARTSYS;
 			break;
 		}
 	}
@@ -138,6 +145,25 @@ int verbs_bind_id(struct verbs_qp *v, struct rdma_cm_id *id,
  * Connecting
  */
 
+/* What the peer said with its request or reply */
+static __be64 verbs_heard(const struct rdma_conn_param *param)
+{
+	__be64 heard = 0;
+
+	if (param->private_data_len >= sizeof(heard))
+		memcpy(&heard, param->private_data, sizeof(heard));
+	return heard;
+}
+
+/* What the peer is told by it */
+static void verbs_say(const struct verbs_qp *v, struct rdma_conn_param *param)
+{
+	if (!v->qp->hello)
+		return;
+	param->private_data = &v->qp->hello;
+	param->private_data_len = sizeof(v->qp->hello);
+}
+
 static int verbs_request(struct verbs_qp *v, struct rdma_cm_id *id)
 {
 	const struct ib_device_attr *attrs = &id->device->attrs;
@@ -153,6 +179,7 @@ static int verbs_request(struct verbs_qp *v, struct rdma_cm_id *id)
 	if (READ_ONCE(v->phase) != VERBS_SETUP)
 		return -ECONNABORTED;
 	verbs_params_route(v, id);
+	verbs_say(v, &param);
 	return rdma_connect_locked(id, &param);
 }
 
@@ -172,13 +199,14 @@ static void verbs_established(struct verbs_qp *v, struct rdma_cm_id *id)
 		return;
 	timer_delete(&v->timer);
 	v->any = NULL;
-	v->local = id->route.addr.src_addr;
-	v->peer = id->route.addr.dst_addr;
+	verbs_addr_of_id(id, &id->route.addr.src_addr, &v->local);
+	verbs_addr_of_id(id, &id->route.addr.dst_addr, &v->peer);
 	qp_set_state(v->qp, QP_STATE_RTS);
 	qp_recv_taken(v->qp);
 	verbs_recv_run(v);
 	complete(&v->settled);
 	qp_wake(v->qp, EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
+	qp_changed(v->qp);
 }
 
 /* A connection attempt has failed; the work of the queue pair says so */
@@ -213,8 +241,8 @@ int verbs_event_err(const struct rdma_cm_event *event)
 	case RDMA_CM_EVENT_DEVICE_REMOVAL:
 		return -ENETDOWN;
 	case RDMA_CM_EVENT_CONNECT_ERROR:
-		/* siw's word for a peer that closes instead of a reply */
-		if (event->status == -EINVAL)
+		/* siw's words for a peer that closes instead of a reply */
+		if (event->status == -EINVAL || event->status == -ECONNRESET)
 			return -ECONNREFUSED;
 		fallthrough;
 	default:
@@ -235,6 +263,11 @@ static int verbs_handler(struct rdma_cm_id *id, struct rdma_cm_event *event)
 		err = verbs_request(v, id);
 		break;
 	case RDMA_CM_EVENT_ESTABLISHED:
+		/* Who accepted has heard of it before */
+		if (!v->qp->heard)
+			v->qp->heard = verbs_heard(&event->param.conn);
+		if (!v->peer_qpn)
+			v->peer_qpn = event->param.conn.qp_num;
 		verbs_established(v, id);
 		break;
 	case RDMA_CM_EVENT_ADDR_ERROR:
@@ -262,6 +295,72 @@ static int verbs_handler(struct rdma_cm_id *id, struct rdma_cm_event *event)
 	return 0;
 }
 
+/* All that can happen to one that waits to be used is that its device goes */
+static int verbs_bound_handler(struct rdma_cm_id *id, struct rdma_cm_event *event)
+{
+	struct verbs_qp *v = id->context;
+
+	/* Whoever takes the pointer destroys the id */
+	return event->event == RDMA_CM_EVENT_DEVICE_REMOVAL &&
+	       cmpxchg(&v->bound, id, NULL) == id;
+}
+
+/* What has the address that the queue pair is bound to; NULL: it is to be bound */
+static struct rdma_cm_id *verbs_bound_take(struct verbs_qp *v,
+					   rdma_cm_event_handler handler,
+					   void *context)
+{
+	struct rdma_cm_id *id = xchg(&v->bound, NULL);
+
+	if (!id)
+		return NULL;
+	rdma_lock_handler(id);
+	id->context = context;
+	id->event_handler = handler;
+	rdma_unlock_handler(id);
+	return id;
+}
+
+/* Have the address no more, if it was not used. Process context, may sleep. */
+void verbs_unbind(struct verbs_qp *v)
+{
+	struct rdma_cm_id *id = xchg(&v->bound, NULL);
+
+	if (id)
+		rdma_destroy_id(id);
+	verbs_emul_put(v->bound_emul, sock_net(&v->qp->sk));
+	v->bound_emul = NULL;
+}
+
+/* Take the port of an address for who is about to connect or listen */
+static int verbs_bind_port(struct verbs_qp *v)
+{
+	struct qp_sock *qp = v->qp;
+	struct rdma_cm_id *id;
+	int err;
+
+	id = rdma_create_id(sock_net(&qp->sk), verbs_bound_handler, v,
+			    RDMA_PS_TCP, IB_QPT_RC);
+	if (IS_ERR(id))
+		return PTR_ERR(id);
+	rdma_set_reuseaddr(id, qp->reuse);
+	if (verbs_addr_any(&v->local))
+		err = verbs_port_err(verbs_bind_once(id, verbs_transport_by_id(qp->proto->id),
+						     &v->local, false));
+	else
+		err = verbs_bind_id(sock_net(&qp->sk), id,
+				    verbs_transport_by_id(qp->proto->id),
+				    &v->local, &v->bound_emul);
+	if (err) {
+		rdma_destroy_id(id);
+		return err;
+	}
+	verbs_addr_set_port(&v->local,
+			    verbs_addr_port(&id->route.addr.src_addr));
+	xchg(&v->bound, id);
+	return 0;
+}
+
 /* Have an id that is bound to the own address that leads to the peer */
 static int verbs_open(struct verbs_qp *v)
 {
@@ -272,14 +371,25 @@ static int verbs_open(struct verbs_qp *v)
 	int err;
 
 	if (!src.ss_family || verbs_addr_any(&src)) {
+		/* One for any address can not be made one for this */
+		verbs_unbind(v);
 		err = verbs_route(net, qp->sk.sk_bound_dev_if, &v->peer, &src);
 		if (err)
 			return err;
+		verbs_addr_set_port(&src, verbs_addr_port(&v->local));
+	}
+	id = verbs_bound_take(v, verbs_handler, v);
+	if (id) {
+		swap(v->emul, v->bound_emul);
+		v->id = id;
+		verbs_params_apply(v, id);
+		return 0;
 	}
 	id = rdma_create_id(net, verbs_handler, v, RDMA_PS_TCP, IB_QPT_RC);
 	if (IS_ERR(id))
 		return PTR_ERR(id);
-	err = verbs_bind_id(v, id, v->transport, &src, &v->emul);
+	rdma_set_reuseaddr(id, qp->reuse);
+	err = verbs_bind_id(net, id, v->transport, &src, &v->emul);
 	if (err) {
 		rdma_destroy_id(id);
 		return err;
@@ -297,6 +407,13 @@ static const struct verbs_transport *verbs_next(const struct verbs_qp *v,
 	return t && t->proto->domains & BIT_ULL(v->qp->domain) ? t : NULL;
 }
 
+static unsigned long verbs_connect_time(const struct verbs_qp *v)
+{
+	if (v->any && verbs_next(v, v->transport))
+		return VERBS_FALLBACK_TIME;
+	return v->qp->connect_time ?: VERBS_CONNECT_TIME;
+}
+
 static int verbs_try_id(struct verbs_qp *v)
 {
 	int err = verbs_attach(v, v->id);
@@ -305,8 +422,7 @@ static int verbs_try_id(struct verbs_qp *v)
 		err = verbs_make_qp(v, v->id);
 	if (err)
 		return err;
-	mod_timer(&v->timer, jiffies + (v->any && verbs_next(v, v->transport) ?
-					VERBS_FALLBACK_TIME : VERBS_CONNECT_TIME));
+	mod_timer(&v->timer, jiffies + verbs_connect_time(v));
 	v->resolve_tries = VERBS_RESOLVE_TRIES;
 	return rdma_resolve_addr(v->id, NULL, (struct sockaddr *)&v->peer,
 				 VERBS_RESOLVE_MS);
@@ -357,6 +473,8 @@ static void verbs_untry(struct verbs_qp *v)
 
 	timer_delete_sync(&v->timer);
 	verbs_detach(v);
+	/* The next attempt begins by looking for the peer itself */
+	clear_bit(VERBS_TODO_RESOLVE, &v->todo);
 	verbs_emul_put(v->emul, sock_net(&qp->sk));
 	v->emul = NULL;
 	if (v->any) {
@@ -365,9 +483,17 @@ static void verbs_untry(struct verbs_qp *v)
 	}
 }
 
+static void verbs_falls_back(struct verbs_qp *v, const struct verbs_transport *from,
+			     const struct verbs_transport *to, int err)
+{
+	qp_count(v->qp, QP_MIB_FALLBACKS);
+	trace_qp_fallback(v->qp, from->proto->name, to->proto->name, err);
+}
+
 /* Try one transport after the other until one has at least begun */
 static int verbs_try_from(struct verbs_qp *v, const struct verbs_transport *t)
 {
+	const struct verbs_transport *failed;
 	int err;
 
 	lockdep_assert_held(&v->attempt);
@@ -377,9 +503,11 @@ static int verbs_try_from(struct verbs_qp *v, const struct verbs_transport *t)
 		if (!err)
 			return 0;
 		verbs_untry(v);
+		failed = t;
 		t = verbs_next(v, t);
 		if (!v->any || !t || READ_ONCE(v->closed))
 			return err;
+		verbs_falls_back(v, failed, t, err);
 	}
 }
 
@@ -397,6 +525,7 @@ static int verbs_fall_back(struct verbs_qp *v)
 	next = v->any ? verbs_next(v, v->transport) : NULL;
 	if (!next || !mmget_not_zero(v->mm))
 		return err;
+	verbs_falls_back(v, v->transport, next, v->err);
 	kthread_use_mm(v->mm);
 	old = override_creds(v->cred);
 	err = verbs_try_from(v, next);
@@ -416,7 +545,7 @@ static bool verbs_give_up(struct verbs_qp *v)
 	if (qp_state(qp) != QP_STATE_CONNECTING || !err)
 		return false;
 	verbs_untry(v);
-	if (!READ_ONCE(v->closed) && !verbs_fall_back(v))
+	if (!READ_ONCE(v->closed) && !READ_ONCE(v->aborted) && !verbs_fall_back(v))
 		return false;
 	WRITE_ONCE(qp->sk.sk_err, -err);
 	qp_set_state(qp, QP_STATE_IDLE);
@@ -441,6 +570,7 @@ void verbs_conn_failed(struct verbs_qp *v)
 		return;
 	complete(&v->settled);
 	qp_wake(v->qp, EPOLLIN | EPOLLOUT | EPOLLERR);
+	qp_changed(v->qp);
 }
 
 /* Who connects is who connected last */
@@ -461,15 +591,25 @@ void verbs_forget(struct verbs_qp *v)
 	v->cred = NULL;
 }
 
-static int verbs_start(struct verbs_qp *v, struct sockaddr_storage *peer)
+/* &qp_proto.connect: there is nothing to wait for until it has begun */
+int verbs_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
+		  long *timeo)
 {
-	struct qp_sock *qp = v->qp;
+	struct verbs_qp *v = verbs_qp(qp);
+	struct sockaddr_storage peer;
 	int err;
 
+	err = verbs_addr_take(qp->type, addr, len, &peer);
+	if (err)
+		return err;
+	/* A refusal that nobody asked for is not this one's */
+	sock_error(&qp->sk);
 	flush_work(&v->work);
 	mutex_lock(&v->attempt);
 	verbs_remember(v);
-	v->peer = *peer;
+	v->peer = peer;
+	v->peer_qpn = 0;
+	v->aborted = false;
 	v->any = qp->proto->id == QP_PROTO_ANY ? qp->proto : NULL;
 	qp_set_state(qp, QP_STATE_CONNECTING);
 	err = verbs_try_from(v, verbs_transport_by_id(qp->proto->id));
@@ -477,71 +617,6 @@ static int verbs_start(struct verbs_qp *v, struct sockaddr_storage *peer)
 		qp_set_state(qp, QP_STATE_IDLE);
 	mutex_unlock(&v->attempt);
 	return err;
-}
-
-static bool verbs_connecting(const struct qp_sock *qp)
-{
-	return qp_state(qp) == QP_STATE_CONNECTING;
-}
-
-int verbs_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
-		  int flags)
-{
-	long timeo = sock_sndtimeo(&qp->sk, flags & O_NONBLOCK);
-	wait_queue_head_t *wq = sk_sleep(&qp->sk);
-	struct verbs_qp *v = verbs_qp(qp);
-	struct sockaddr_storage peer;
-	int err;
-
-	if (v->ud)
-		return verbs_ud_connect(qp, addr, len);
-	switch (qp_state(qp)) {
-	case QP_STATE_RTS:
-		/* The call that was interrupted succeeds as it is restarted */
-		if (v->interrupted) {
-			v->interrupted = false;
-			return 0;
-		}
-		return -EISCONN;
-	case QP_STATE_ERROR:
-		return -ESHUTDOWN;
-	case QP_STATE_LISTEN:
-		return -EINVAL;
-	case QP_STATE_CONNECTING:
-		if (!timeo)
-			return -EALREADY;
-		break;
-	case QP_STATE_IDLE:
-		err = verbs_addr_take(qp, addr, len, &peer);
-		if (err)
-			return err;
-		/* A refusal that nobody asked for is not this one's */
-		sock_error(&qp->sk);
-		err = verbs_start(v, &peer);
-		if (err)
-			return err;
-		if (!timeo) {
-			v->interrupted = !(flags & O_NONBLOCK);
-			return -EINPROGRESS;
-		}
-		break;
-	}
-
-	release_sock(&qp->sk);
-	timeo = wait_event_interruptible_timeout(*wq, !verbs_connecting(qp),
-						 timeo);
-	lock_sock(&qp->sk);
-	switch (qp_state(qp)) {
-	case QP_STATE_CONNECTING:
-		v->interrupted = true;
-		return timeo < 0 ? sock_intr_errno(qp->sk.sk_sndtimeo) :
-				   -EINPROGRESS;
-	case QP_STATE_IDLE:
-		return sock_error(&qp->sk) ?: -ECONNREFUSED;
-	default:
-		v->interrupted = false;
-		return 0;
-	}
 }
 
 /*
@@ -560,7 +635,7 @@ static int verbs_pending_handler(struct rdma_cm_id *id,
 	ours = !list_empty(&p->node);
 	if (ours) {
 		list_del_init(&p->node);
-		WRITE_ONCE(v->nr_pending, v->nr_pending - 1);
+		sk_acceptq_removed(&v->qp->sk);
 	}
 	spin_unlock(&v->pending_lock);
 	if (!ours) {
@@ -572,7 +647,8 @@ static int verbs_pending_handler(struct rdma_cm_id *id,
 }
 
 /* Enter the listener's list; what is returned ends the connection if not 0 */
-static int verbs_enqueue(struct verbs_qp *v, struct rdma_cm_id *id)
+static int verbs_enqueue(struct verbs_qp *v, struct rdma_cm_id *id,
+			 const struct rdma_conn_param *param)
 {
 	struct verbs_pending *p = kzalloc_obj(*p);
 	int err = -ENOMEM;
@@ -581,22 +657,27 @@ static int verbs_enqueue(struct verbs_qp *v, struct rdma_cm_id *id)
 		return err;
 	p->v = v;
 	p->id = id;
+	p->heard = verbs_heard(param);
+	p->peer_qpn = param->qp_num;
 	spin_lock(&v->pending_lock);
-	if (v->closed || v->nr_pending >= v->backlog) {
+	if (v->closed || !qp_backlog_room(v->qp) ||
+	    (v->qp->user && !v->qp->user->wants(v->qp, p->heard))) {
 		err = -ECONNREFUSED;
 	} else {
 		id->context = p;
 		id->event_handler = verbs_pending_handler;
 		list_add_tail(&p->node, &v->pending);
-		WRITE_ONCE(v->nr_pending, v->nr_pending + 1);
+		sk_acceptq_added(&v->qp->sk);
 		err = 0;
 	}
 	spin_unlock(&v->pending_lock);
-	if (err)
+	if (err) {
 		kfree(p);
-	else
-		qp_wake(v->qp, EPOLLIN | EPOLLRDNORM);
-	return err;
+		return err;
+	}
+	qp_wake(v->qp, EPOLLIN | EPOLLRDNORM);
+	qp_changed(v->qp);
+	return 0;
 }
 
 /* A listener loses a device. If it is the last, nobody will come any more. */
@@ -610,6 +691,7 @@ static void verbs_listener_loses(struct verbs_qp *v,
 			return;
 	WRITE_ONCE(v->qp->sk.sk_err, ENETDOWN);
 	qp_wake(v->qp, EPOLLERR);
+	qp_changed(v->qp);
 }
 
 static int verbs_listen_handler(struct rdma_cm_id *id,
@@ -619,7 +701,7 @@ static int verbs_listen_handler(struct rdma_cm_id *id,
 
 	switch (event->event) {
 	case RDMA_CM_EVENT_CONNECT_REQUEST:
-		return verbs_enqueue(l->v, id);
+		return verbs_enqueue(l->v, id, &event->param.conn);
 	case RDMA_CM_EVENT_DEVICE_REMOVAL:
 		WRITE_ONCE(l->gone, true);
 		verbs_listener_loses(l->v, l);
@@ -639,6 +721,7 @@ static void verbs_listener_end(struct verbs_listener *l)
 
 	if (id)
 		rdma_destroy_id(id);
+	verbs_watch_end(&l->watch);
 	verbs_emuls_put(&l->emuls, sock_net(&l->v->qp->sk));
 	kfree(l);
 }
@@ -653,22 +736,40 @@ static int verbs_listener_bind(struct verbs_listener *l, struct rdma_cm_id *id,
 	int err;
 
 	if (verbs_addr_any(addr)) {
-		verbs_emuls_get(&l->emuls, sock_net(sk), sk->sk_bound_dev_if, t);
-		return verbs_port_err(verbs_bind_once(id, t, addr));
+		verbs_watch_start(&l->watch, sock_net(sk), sk->sk_bound_dev_if, t);
+		/* As a GID that is any IP address, of either version */
+		return verbs_port_err(verbs_bind_once(id, t, addr,
+						      l->v->qp->domain != AF_IB));
 	}
-	err = verbs_bind_id(l->v, id, t, addr, &emul);
+	err = verbs_bind_id(sock_net(sk), id, t, addr, &emul);
 	if (!err && emul)
 		verbs_emuls_add(&l->emuls, emul, sock_net(sk));
 	return err;
 }
 
-static int verbs_listener_start(struct verbs_listener *l, struct rdma_cm_id *id,
-				const struct verbs_transport *t,
-				struct sockaddr_storage *addr)
+/* It has been bound before: have devices */
+static int verbs_listener_bound(struct verbs_listener *l,
+				const struct verbs_transport *t)
 {
 	struct verbs_qp *v = l->v;
-	int err = verbs_listener_bind(l, id, t, addr);
+	struct sock *sk = &v->qp->sk;
 
+	if (verbs_addr_any(&v->local))
+		verbs_watch_start(&l->watch, sock_net(sk), sk->sk_bound_dev_if, t);
+	if (v->bound_emul)
+		verbs_emuls_add(&l->emuls, v->bound_emul, sock_net(sk));
+	v->bound_emul = NULL;
+	return 0;
+}
+
+static int verbs_listener_start(struct verbs_listener *l, struct rdma_cm_id *id,
+				const struct verbs_transport *t,
+				struct sockaddr_storage *addr, bool bound)
+{
+	struct verbs_qp *v = l->v;
+	int err;
+
+	err = bound ? verbs_listener_bound(l, t) : verbs_listener_bind(l, id, t, addr);
 	if (err)
 		return err;
 	/* So that memory can be registered before somebody connects */
@@ -677,7 +778,7 @@ static int verbs_listener_start(struct verbs_listener *l, struct rdma_cm_id *id,
 		err = verbs_attach(v, id);
 		mutex_unlock(&v->teardown);
 	}
-	return err ?: verbs_port_err(rdma_listen(id, v->backlog));
+	return err ?: verbs_port_err(rdma_listen(id, v->qp->sk.sk_max_ack_backlog));
 }
 
 /* Listen at @addr for connections by @t; the port is chosen if it is 0 */
@@ -685,19 +786,21 @@ static int verbs_listen_on(struct verbs_qp *v, const struct verbs_transport *t,
 			   struct sockaddr_storage *addr)
 {
 	struct verbs_listener *l = kzalloc_obj(*l, GFP_KERNEL_ACCOUNT);
-	struct rdma_cm_id *id;
+	struct rdma_cm_id *id, *bound;
 	int err;
 
 	if (!l)
 		return -ENOMEM;
 	l->v = v;
-	id = rdma_create_id(sock_net(&v->qp->sk), verbs_listen_handler, l,
-			    RDMA_PS_TCP, IB_QPT_RC);
+	verbs_watch_init(&l->watch);
+	bound = verbs_bound_take(v, verbs_listen_handler, l);
+	id = bound ?: rdma_create_id(sock_net(&v->qp->sk), verbs_listen_handler, l,
+				     RDMA_PS_TCP, IB_QPT_RC);
 	if (IS_ERR(id)) {
 		kfree(l);
 		return PTR_ERR(id);
 	}
-	err = verbs_listener_start(l, id, t, addr);
+	err = verbs_listener_start(l, id, t, addr, bound);
 	if (!err)
 		*addr = id->route.addr.src_addr;
 	/* From here on it is destroyed by who takes it, maybe the handler */
@@ -726,7 +829,7 @@ int verbs_bind(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 {
 	struct verbs_qp *v = verbs_qp(qp);
 	struct sockaddr_storage local;
-	int err = verbs_addr_take(qp, addr, len, &local);
+	int err = verbs_addr_take(qp->type, addr, len, &local);
 
 	if (err)
 		return err;
@@ -735,16 +838,17 @@ int verbs_bind(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 		return -EADDRNOTAVAIL;
 	v->local = local;
 	/* Datagrams may come to it from now on */
-	if (v->ud && !verbs_addr_any(&local))
-		return verbs_ud_start(v, NULL);
-	return 0;
+	if (v->ud)
+		return verbs_addr_any(&local) ? 0 : verbs_ud_start(v, NULL);
+	/* Those of users in the kernel speak one protocol: it is taken at once */
+	return qp->user ? verbs_bind_port(v) : 0;
 }
 
 /*
  * One that listens for any protocol does so for each that there can be a device
  * for. What the first of them says counts.
  */
-int verbs_listen(struct qp_sock *qp, u32 backlog)
+int verbs_listen(struct qp_sock *qp)
 {
 	const struct qp_proto *proto = qp->proto;
 	const struct verbs_transport *t = verbs_transport_by_id(proto->id);
@@ -753,7 +857,6 @@ int verbs_listen(struct qp_sock *qp, u32 backlog)
 
 	if (v->ud)
 		return -EOPNOTSUPP;
-	v->backlog = backlog;
 	qp_set_state(qp, QP_STATE_LISTEN);
 	err = verbs_listen_on(v, t, &v->local);
 	if (proto->id == QP_PROTO_ANY) {
@@ -777,7 +880,7 @@ static struct verbs_pending *verbs_dequeue(struct verbs_qp *v)
 	p = list_first_entry_or_null(&v->pending, struct verbs_pending, node);
 	if (p) {
 		list_del_init(&p->node);
-		WRITE_ONCE(v->nr_pending, v->nr_pending - 1);
+		sk_acceptq_removed(&v->qp->sk);
 	}
 	spin_unlock(&v->pending_lock);
 	return p;
@@ -814,22 +917,6 @@ void verbs_unlisten(struct verbs_qp *v)
 		verbs_pending_end(p);
 }
 
-int verbs_accept_wait(struct qp_sock *qp, long timeo)
-{
-	struct verbs_qp *v = verbs_qp(qp);
-
-	if (READ_ONCE(v->nr_pending))
-		return 0;
-	if (!timeo)
-		return -EAGAIN;
-	timeo = wait_event_interruptible_timeout(*sk_sleep(&qp->sk),
-						 READ_ONCE(v->nr_pending),
-						 timeo);
-	if (timeo < 0)
-		return sock_intr_errno(qp->sk.sk_rcvtimeo);
-	return timeo ? 0 : -EAGAIN;
-}
-
 /* Make a connection that waited @v's, and say so to the peer */
 static int verbs_take(struct verbs_qp *v, struct verbs_pending *p)
 {
@@ -845,7 +932,13 @@ static int verbs_take(struct verbs_qp *v, struct verbs_pending *p)
 	int err;
 
 	v->emul = verbs_emul_of(id->device);
+	v->qp->heard = p->heard;
+	v->peer_qpn = p->peer_qpn;
+	verbs_say(v, &param);
 	verbs_params_apply(v, id);
+	/* Nobody waits for those of users in the kernel */
+	if (v->qp->user)
+		mod_timer(&v->timer, jiffies + VERBS_ACCEPT_TIME);
 	/* Once it is attached the device can go, and with it the id */
 	mutex_lock(&v->teardown);
 	err = verbs_attach(v, id);
@@ -878,6 +971,8 @@ int verbs_accept(struct qp_sock *listener, struct qp_sock *qp)
 	qp_set_state(qp, QP_STATE_CONNECTING);
 	err = verbs_take(v, p);
 	kfree(p);
+	if (qp->user)
+		return err;
 	if (!err)
 		wait_for_completion_timeout(&v->settled, VERBS_ACCEPT_TIME);
 	/* It may have come and gone already */
@@ -889,10 +984,6 @@ int verbs_accept(struct qp_sock *listener, struct qp_sock *qp)
 /* RC has no half of a connection that could be closed */
 int verbs_shutdown(struct qp_sock *qp, int how)
 {
-	if (qp_state(qp) == QP_STATE_ERROR)
-		return 0;
-	if (qp_state(qp) != QP_STATE_RTS)
-		return -ENOTCONN;
 	if (how != SHUTDOWN_MASK)
 		return -EOPNOTSUPP;
 	qp_hangup(qp);

@@ -115,6 +115,27 @@ void verbs_cq_end(struct verbs_cq *cq)
 	ib_destroy_cq(ib);
 }
 
+/**
+ * verbs_cq_empty() - take all that is complete
+ * @cq: the completion queue
+ *
+ * There may be more of others' all the time, so no more is taken than there is
+ * room for.
+ *
+ * Context: process.
+ */
+void verbs_cq_empty(struct verbs_cq *cq)
+{
+	int done, left = cq->ib->cqe;
+
+	do {
+		spin_lock_bh(&cq->lock);
+		done = ib_process_cq_direct(cq->ib, VERBS_CQ_BUDGET);
+		spin_unlock_bh(&cq->lock);
+		left -= done;
+	} while (done == VERBS_CQ_BUDGET && left > 0);
+}
+
 /* Look for completions, unless somebody does it just now */
 static void verbs_cq_look(struct verbs_cq *cq)
 {

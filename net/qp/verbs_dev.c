@@ -32,6 +32,8 @@ static int verbs_dev_add(struct ib_device *ibdev)
 	mutex_init(&dev->lock);
 	INIT_LIST_HEAD(&dev->qps);
 	INIT_LIST_HEAD(&dev->doms);
+	mutex_init(&dev->pools_lock);
+	INIT_LIST_HEAD(&dev->pools);
 	ib_set_client_data(ibdev, &verbs_client, dev);
 	return 0;
 }
@@ -67,6 +69,21 @@ static struct verbs_dom *verbs_dev_first_dom(struct verbs_dev *dev)
 	}
 }
 
+/* Pools go with their members; one may be about to be given up */
+static void verbs_dev_wait_pools(struct verbs_dev *dev)
+{
+	bool none;
+
+	for (;;) {
+		mutex_lock(&dev->pools_lock);
+		none = list_empty(&dev->pools);
+		mutex_unlock(&dev->pools_lock);
+		if (none)
+			return;
+		msleep(20);
+	}
+}
+
 static void verbs_dev_remove(struct ib_device *ibdev, void *data)
 {
 	struct verbs_dev *dev = data;
@@ -80,6 +97,7 @@ static void verbs_dev_remove(struct ib_device *ibdev, void *data)
 		verbs_gone(v);
 		sock_put(&v->qp->sk);
 	}
+	verbs_dev_wait_pools(dev);
 	while ((dom = verbs_dev_first_dom(dev))) {
 		verbs_dom_gone(dom);
 		verbs_dom_put(dom);

@@ -16,9 +16,9 @@
 #define VERBS_PKEY	0xffff	/* the only one there is */
 
 /* Messages of a reliable connection and datagrams have different port spaces */
-static u64 verbs_sid_space(const struct qp_sock *qp)
+static u64 verbs_sid_space(u32 type)
 {
-	return qp->type == QP_UD ? RDMA_IB_IP_PS_UDP : RDMA_IB_IP_PS_TCP;
+	return type == QP_UD ? RDMA_IB_IP_PS_UDP : RDMA_IB_IP_PS_TCP;
 }
 
 /* The bits of a service ID that are said; no mask at all means all of them */
@@ -51,7 +51,7 @@ static void verbs_gid_to_ip(const struct sockaddr_ib *ib, __be16 port,
 
 /**
  * verbs_gid_take() - the IP address that an AF_IB address is
- * @qp: whose domain is AF_IB
+ * @type: of the queue pair, enum qp_type
  * @ib: the address, as user space gave it
  * @to: where to put the IP address; zeroed
  *
@@ -59,14 +59,14 @@ static void verbs_gid_to_ip(const struct sockaddr_ib *ib, __be16 port,
  * Return: 0; -EADDRNOTAVAIL (no such P_Key, or the service ID is not one of the
  * port space of the queue pair), -EINVAL (the scope is no netdevice's number).
  */
-int verbs_gid_take(const struct qp_sock *qp, const struct sockaddr_ib *ib,
+int verbs_gid_take(u32 type, const struct sockaddr_ib *ib,
 		   struct sockaddr_storage *to)
 {
 	u64 sid = verbs_sid(ib);
 
 	if (ib->sib_pkey && ib->sib_pkey != htons(VERBS_PKEY))
 		return -EADDRNOTAVAIL;
-	if (sid && (sid & ~VERBS_SID_PORT) != verbs_sid_space(qp))
+	if (sid && (sid & ~VERBS_SID_PORT) != verbs_sid_space(type))
 		return -EADDRNOTAVAIL;
 	if (ib->sib_scope_id > INT_MAX)
 		return -EINVAL;
@@ -76,14 +76,13 @@ int verbs_gid_take(const struct qp_sock *qp, const struct sockaddr_ib *ib,
 
 /**
  * verbs_gid_show() - the AF_IB address that an IP address is
- * @qp: whose domain is AF_IB
+ * @type: of the queue pair, enum qp_type
  * @from: the IP address; of family 0 if there is none
  * @ib: where to put it
  *
  * Context: any.
  */
-void verbs_gid_show(const struct qp_sock *qp, const struct sockaddr *from,
-		    struct sockaddr_ib *ib)
+void verbs_gid_show(u32 type, const struct sockaddr *from, struct sockaddr_ib *ib)
 {
 	const struct sockaddr_in6 *in6 = (const void *)from;
 	const struct sockaddr_in *in = (const void *)from;
@@ -104,7 +103,7 @@ void verbs_gid_show(const struct qp_sock *qp, const struct sockaddr *from,
 	ib->sib_pkey = htons(VERBS_PKEY);
 	if (!port)
 		return;	/* as of who sent a datagram */
-	ib->sib_sid = cpu_to_be64(verbs_sid_space(qp) | port);
+	ib->sib_sid = cpu_to_be64(verbs_sid_space(type) | port);
 	ib->sib_sid_mask = cpu_to_be64(U64_MAX);
 }
 
@@ -125,6 +124,6 @@ void verbs_gid_src(const struct qp_sock *qp, union verbs_src *src)
 
 	if (qp->domain != AF_IB || !src->sa.sa_family)
 		return;
-	verbs_gid_show(qp, &src->sa, &ib);
+	verbs_gid_show(qp->type, &src->sa, &ib);
 	memcpy(src->bytes, &ib, sizeof(src->bytes));
 }

@@ -50,10 +50,14 @@ static u32 verbs_opcodes(const struct verbs_transport *t, u32 type,
 /* Speak what the device speaks, unless something else was asked for */
 static int verbs_choose(struct verbs_qp *v, const struct rdma_cm_id *id)
 {
-	const struct ib_device_attr *attrs = &id->device->attrs;
 	const struct verbs_transport *t;
+	const struct ib_device_attr *attrs;
 	struct qp_sock *qp = v->qp;
 
+	/* To rdma_cm a loopback address is no more than any other */
+	if (!id->device)
+		return -ENODEV;
+	attrs = &id->device->attrs;
 	t = verbs_transport_of(id->device, id->port_num);
 	if (!t)
 		return -EPROTONOSUPPORT;
@@ -70,6 +74,29 @@ static int verbs_choose(struct verbs_qp *v, const struct rdma_cm_id *id)
 	return 0;
 }
 
+/* A protection domain, and for a user's datagrams receives that others share */
+static struct verbs_dom *verbs_hw_dom(struct verbs_qp *v, struct verbs_dev *dev)
+{
+	struct verbs_pool *pool;
+
+	if (!v->ud || !v->qp->user || !dev->ibdev->attrs.max_srq)
+		return verbs_dom_get(v->qp->mem, dev);
+	pool = verbs_pool_get(v, dev);
+	if (IS_ERR(pool))
+		return ERR_CAST(pool);
+	v->ud->pool = pool;
+	refcount_inc(&pool->dom->users);
+	return pool->dom;
+}
+
+static void verbs_hw_unpool(struct verbs_qp *v)
+{
+	if (v->ud && v->ud->pool) {
+		verbs_pool_put(v->ud->pool);
+		v->ud->pool = NULL;
+	}
+}
+
 /**
  * verbs_attach() - have a device
  * @v: whose; it has none
@@ -78,8 +105,8 @@ static int verbs_choose(struct verbs_qp *v, const struct rdma_cm_id *id)
  * Context: process, may sleep; that of the process whose memory is registered.
  * With @v->teardown held, for the device may be removed from then on.
  * Return: 0; -EPROTONOSUPPORT (the device does not speak the protocol that was
- * asked for), -EOPNOTSUPP (max_sge is too much for it), -ENODEV (it goes), or as
- * verbs_dom_get().
+ * asked for), -EOPNOTSUPP (max_sge is too much for it), -ENODEV (it goes, or @id
+ * has none: its address is a loopback address), or as verbs_dom_get().
  */
 int verbs_attach(struct verbs_qp *v, struct rdma_cm_id *id)
 {
@@ -94,7 +121,7 @@ int verbs_attach(struct verbs_qp *v, struct rdma_cm_id *id)
 	dev = verbs_dev_get(id->device);
 	if (!dev)
 		return -ENODEV;
-	dom = verbs_dom_get(v->qp->mem, dev);
+	dom = verbs_hw_dom(v, dev);
 	if (IS_ERR(dom)) {
 		verbs_dev_put(dev);
 		return PTR_ERR(dom);
@@ -102,6 +129,7 @@ int verbs_attach(struct verbs_qp *v, struct rdma_cm_id *id)
 	mutex_lock(&dev->lock);
 	if (dev->gone) {
 		mutex_unlock(&dev->lock);
+		verbs_hw_unpool(v);
 		verbs_dom_put(dom);
 		verbs_dev_put(dev);
 		return -ENODEV;
@@ -124,6 +152,11 @@ static void verbs_qp_event(struct ib_event *event, void *context)
 	case IB_EVENT_QP_ACCESS_ERR:
 		verbs_fail(v);
 		break;
+	case IB_EVENT_QP_LAST_WQE_REACHED:
+		/* One that shares its receives has no other sign of it */
+		if (v->ud)
+			verbs_fail(v);
+		break;
 	default:
 		break;
 	}
@@ -131,9 +164,26 @@ static void verbs_qp_event(struct ib_event *event, void *context)
 
 static u32 verbs_send_wrs(const struct verbs_qp *v)
 {
+	u32 msgs = VERBS_SEND_MSGS;
+
+	if (v->qp->user)
+		msgs = v->ud ? VERBS_KERN_DGRAMS : VERBS_KERN_MSGS;
 	/* One for ib_drain_qp() */
-	return min_t(u32, v->qp->sq.ring.entries + VERBS_SEND_MSGS + 1,
+	return min_t(u32, v->qp->sq.ring.entries + msgs + 1,
 		     v->dev->ibdev->attrs.max_qp_wr);
+}
+
+/* Have receives of its own */
+static int verbs_hw_recvs(struct verbs_qp *v, struct ib_qp_cap *cap)
+{
+	int err = verbs_recv_alloc(v);
+
+	if (!err && v->ud)
+		err = verbs_ud_alloc(v);
+	cap->max_recv_wr = min_t(u32, v->nr_recvs + 1,
+				 v->dev->ibdev->attrs.max_qp_wr);
+	cap->max_recv_sge = v->qp->max_sge + !!v->ud;
+	return err;
 }
 
 /**
@@ -155,18 +205,15 @@ int verbs_make_qp(struct verbs_qp *v, struct rdma_cm_id *id)
 		.sq_sig_type	= IB_SIGNAL_REQ_WR,
 		.qp_type	= v->ud ? IB_QPT_UD : IB_QPT_RC,
 	};
-	int err;
+	bool pool = v->ud && v->ud->pool;
+	int err = 0;
 
-	err = verbs_recv_alloc(v);
-	if (!err && v->ud)
-		err = verbs_ud_alloc(v);
+	if (!pool)
+		err = verbs_hw_recvs(v, &attr.cap);
 	if (err)
 		return err;
 	attr.cap.max_send_wr = verbs_send_wrs(v);
-	attr.cap.max_recv_wr = min_t(u32, v->nr_recvs + 1,
-				     ibdev->attrs.max_qp_wr);
 	attr.cap.max_send_sge = v->qp->max_sge;
-	attr.cap.max_recv_sge = v->qp->max_sge + !!v->ud;
 	err = verbs_cq_make(&v->cq, ibdev,
 			    attr.cap.max_send_wr + attr.cap.max_recv_wr);
 	if (err)
@@ -174,13 +221,14 @@ int verbs_make_qp(struct verbs_qp *v, struct rdma_cm_id *id)
 	attr.send_cq = v->cq.ib;
 	attr.recv_cq = v->cq.ib;
 	v->credits = attr.cap.max_send_wr - 1;
-	err = rdma_create_qp(id, v->dom->pd, &attr);
+	err = pool ? verbs_pool_make_qp(v, id, &attr) :
+		     rdma_create_qp(id, v->dom->pd, &attr);
 	if (err)
 		return err;
 	v->ibqp = id->qp;
 	WRITE_ONCE(v->qp->port_qpn, id->qp->qp_num);
 	v->max_inline = attr.cap.max_inline_data;
-	err = verbs_msg_alloc(v);
+	err = pool ? 0 : verbs_msg_alloc(v);
 	if (err)
 		return err;
 	verbs_set_phase(v, VERBS_SETUP);
@@ -237,26 +285,36 @@ void verbs_detach(struct verbs_qp *v)
 	v->id = NULL;
 	if (v->ibqp) {
 		verbs_end_qp(v->ibqp, id);
+		if (v->ud && v->ud->pool)
+			verbs_pool_leave(v);
 		if (v->ud)
 			verbs_ud_drain(v);
 		else
 			ib_drain_qp(v->ibqp);
 		verbs_send_drained(v);
 		verbs_set_phase(v, VERBS_DOWN);
+		/* Closing may have put an end to connecting just now */
 		if (qp_state(v->qp) == QP_STATE_CONNECTING)
 			verbs_recv_undo(v);
+		else
+			verbs_recv_run(v);
 	}
 	if (v->ud)
 		verbs_ud_detach(v);
 	if (v->ibqp) {
 		WRITE_ONCE(v->qp->port_qpn, 0);
-		rdma_destroy_qp(id);
+		if (v->ud && v->ud->pool)
+			verbs_pool_destroy_qp(v, id);
+		else
+			rdma_destroy_qp(id);
 		v->ibqp = NULL;
 	}
 	if (id)
 		rdma_destroy_id(id);
 	verbs_cq_end(&v->cq);
 	if (v->dev) {
+		/* Before who removes the device may go on */
+		verbs_hw_unpool(v);
 		mutex_lock(&v->dev->lock);
 		list_del_init(&v->dev_node);
 		mutex_unlock(&v->dev->lock);

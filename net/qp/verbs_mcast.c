@@ -176,7 +176,7 @@ static int verbs_group_member(struct verbs_group *g)
 
 	verbs_addr_set_port(&src, 0);
 	err = verbs_bind_once(g->id, verbs_transport_by_id(v->qp->proto->id),
-			      &src);
+			      &src, true);
 	if (!err)
 		err = rdma_join_multicast(g->id, (struct sockaddr *)&g->addr,
 					  state, g);
@@ -199,6 +199,9 @@ static int verbs_group_ah(struct verbs_group *g)
 	g->gid = rdma_ah_read_grh(&g->attr)->dgid;
 	if (g->attr.type == RDMA_AH_ATTR_TYPE_IB)
 		g->lid = rdma_ah_get_dlid(&g->attr);
+	/* Who is in the kernel may have a Q_Key of its own */
+	if (g->ud->v->qp->user)
+		g->qkey = g->ud->v->qp->port_qkey;
 	ah = verbs_ah_make(g->ud, &g->attr, VERBS_MCAST_QPN, g->qkey);
 	if (IS_ERR(ah))
 		return PTR_ERR(ah);
@@ -317,7 +320,7 @@ int verbs_join(struct qp_sock *qp, struct qp_mcast *mcast,
 	struct sockaddr_storage group;
 	int err;
 
-	err = verbs_addr_take(qp, addr, mcast->addrlen, &group);
+	err = verbs_addr_take(qp->type, addr, mcast->addrlen, &group);
 	if (err)
 		return err;
 	if (!verbs_addr_multicast(&group))
@@ -338,7 +341,7 @@ int verbs_leave(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 	struct verbs_group *g;
 	int err;
 
-	err = verbs_addr_take(qp, addr, len, &group);
+	err = verbs_addr_take(qp->type, addr, len, &group);
 	if (err)
 		return err;
 	mutex_lock(&ud->groups_lock);

@@ -7,12 +7,14 @@
  * is when the connection is made, so a message can have a VERBS_RECV_MSGS-th of
  * it. On a queue pair that has a receive queue, recvmsg() has a buffer given to
  * the device while it waits: a message goes to whichever receive was posted
- * first.
+ * first. Users in the kernel say how many buffers they want, and have those with
+ * messages for as long as they like.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
 
+#include "stats.h"
 #include "verbs.h"
 
 static bool verbs_msg_always(const struct verbs_qp *v)
@@ -31,10 +33,46 @@ static bool verbs_msg_always(const struct verbs_qp *v)
  */
 u32 verbs_msg_max(const struct verbs_qp *v)
 {
+	if (v->qp->nr_bufs)
+		return v->qp->nr_bufs;
 	if (!v->ud || !verbs_msg_always(v))
 		return VERBS_RECV_MSGS;
 	return clamp_t(u32, READ_ONCE(v->qp->sk.sk_rcvbuf) / v->qp->max_msg,
 		       VERBS_RECV_MSGS, VERBS_RECV_DGRAMS);
+}
+
+/* Give it a buffer of its size, in the form that its reader wants */
+static bool verbs_msg_buffer(struct verbs_qp *v, struct verbs_msg *msg, gfp_t gfp)
+{
+	struct sk_buff *skb;
+
+	if (!v->qp->user) {
+		msg->data = kmalloc(msg->size, gfp);
+		return msg->data;
+	}
+	skb = alloc_skb(msg->size, gfp);
+	if (!skb)
+		return false;
+	msg->skb = skb;
+	msg->data = skb->data;
+	return true;
+}
+
+static void verbs_msg_destroy(struct verbs_msg *msg)
+{
+	if (msg->skb)
+		kfree_skb(msg->skb);
+	else
+		kfree(msg->data);
+	kfree(msg);
+}
+
+static u32 verbs_msg_size(const struct verbs_qp *v)
+{
+	if (v->qp->nr_bufs)
+		return v->qp->buf_size;
+	return v->ud ? v->qp->max_msg :
+		       READ_ONCE(v->qp->sk.sk_rcvbuf) / VERBS_RECV_MSGS;
 }
 
 static int verbs_msg_new(struct verbs_qp *v)
@@ -43,11 +81,9 @@ static int verbs_msg_new(struct verbs_qp *v)
 
 	if (!msg)
 		return -ENOMEM;
-	msg->size = v->ud ? v->qp->max_msg :
-			    READ_ONCE(v->qp->sk.sk_rcvbuf) / VERBS_RECV_MSGS;
-	msg->data = kmalloc(msg->size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
-				       __GFP_RETRY_MAYFAIL);
-	if (!msg->data) {
+	msg->size = verbs_msg_size(v);
+	if (!verbs_msg_buffer(v, msg, GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
+				      __GFP_RETRY_MAYFAIL)) {
 		kfree(msg);
 		return -ENOMEM;
 	}
@@ -80,10 +116,9 @@ void verbs_msg_free(struct verbs_qp *v)
 	struct verbs_msg *msg, *next;
 
 	list_splice_init(&v->msgs, &v->free_msgs);
-	list_for_each_entry_safe(msg, next, &v->free_msgs, node) {
-		kfree(msg->data);
-		kfree(msg);
-	}
+	list_splice_init(&v->lent_msgs, &v->free_msgs);
+	list_for_each_entry_safe(msg, next, &v->free_msgs, node)
+		verbs_msg_destroy(msg);
 	INIT_LIST_HEAD(&v->free_msgs);
 }
 
@@ -136,10 +171,74 @@ void verbs_msg_end(struct verbs_qp *v, struct verbs_msg *msg,
 	msg->src_qpn = cqe->src_qpn;
 	if (src)
 		msg->src = *src;
-	atomic64_inc(&v->qp->rx_msgs);
-	atomic64_add(msg->length, &v->qp->rx_bytes);
+	qp_count_received(v->qp, msg->length);
 	list_add_tail(&msg->node, &v->msgs);
 	qp_wake(v->qp, EPOLLIN | EPOLLRDNORM);
+}
+
+/**
+ * verbs_msg_up() - a buffer comes back from the device, for a user in the kernel
+ * @v: whose; recv_lock is held
+ * @msg: from verbs_msg_next()
+ * @cqe: what was received
+ * @slot: of the receive, where its header is
+ *
+ * The user has the skb of a datagram, and the buffer another one. If there is none,
+ * the message is lost, as it would be if the buffer were missing. The user of a
+ * connection, where none may be lost, gives one back.
+ *
+ * Context: softirq, or process with softirqs off.
+ */
+void verbs_msg_up(struct verbs_qp *v, struct verbs_msg *msg,
+		  const struct qp_cqe *cqe, u32 slot)
+{
+	struct sk_buff *skb = msg->skb;
+	struct qp_rmsg *m = QP_RMSG(skb);
+
+	ib_dma_unmap_single(v->dev->ibdev, msg->dma, msg->size,
+			    DMA_FROM_DEVICE);
+	v->msg_posted--;
+	list_add(&msg->node, &v->free_msgs);
+	if (cqe->status ||
+	    (v->ud && !verbs_msg_buffer(v, msg, GFP_ATOMIC | __GFP_NOWARN)))
+		return;
+	qp_count_received(v->qp, cqe->byte_len);
+	skb_put(skb, cqe->byte_len);
+	memset(m, 0, sizeof(*m));
+	m->flags = cqe->flags & QP_CQE_IMM;
+	m->imm_data = (__force __be32)cqe->imm_data;
+	m->src_qpn = cqe->src_qpn;
+	if (cqe->flags & QP_CQE_SRC)
+		verbs_ud_info(v->ud, verbs_ud_hdr(v->ud, slot), skb);
+	if (v->ud) {
+		v->qp->user->recv(v->qp, skb);
+	} else if (v->qp->user->recv(v->qp, skb)) {
+		msg->skb = NULL;
+		msg->data = NULL;
+		list_move(&msg->node, &v->lent_msgs);
+	} else {
+		skb_trim(skb, 0);
+	}
+}
+
+/* &qp_proto.give */
+int verbs_give(struct qp_sock *qp, struct sk_buff *skb)
+{
+	struct verbs_qp *v = verbs_qp(qp);
+	struct verbs_msg *msg;
+
+	spin_lock_bh(&v->recv_lock);
+	msg = list_first_entry_or_null(&v->lent_msgs, struct verbs_msg, node);
+	if (msg) {
+		msg->skb = skb;
+		msg->data = skb->data;
+		list_move(&msg->node, &v->free_msgs);
+	}
+	spin_unlock_bh(&v->recv_lock);
+	if (!msg)
+		return -ENOBUFS;
+	verbs_recv_run(v);
+	return 0;
 }
 
 /* Is there a message to be read? */
@@ -178,7 +277,8 @@ static void verbs_msg_src(const struct qp_sock *qp, const struct verbs_msg *m,
 	put_cmsg(msg, SOL_QP, QP_CMSG_SRC_QPN, sizeof(qpn), &qpn);
 	if (!msg->msg_name || !m->src.sa.sa_family)
 		return;
-	msg->msg_namelen = verbs_addr_show(qp, &m->src.sa, msg->msg_name);
+	msg->msg_namelen = verbs_addr_show(qp->domain, qp->type, &m->src.sa,
+					   msg->msg_name);
 }
 
 static int verbs_msg_copy(const struct qp_sock *qp, const struct verbs_msg *m,

@@ -207,7 +207,7 @@ void verbs_params_apply(struct verbs_qp *v, struct rdma_cm_id *id)
 }
 
 /**
- * verbs_params_route() - limit the path MTU of a connection
+ * verbs_params_route() - limit the path MTU of a connection, and say how it travels
  * @v: whose
  * @id: the connection; its route is known, and it is not yet requested
  *
@@ -216,7 +216,17 @@ void verbs_params_apply(struct verbs_qp *v, struct rdma_cm_id *id)
 void verbs_params_route(struct verbs_qp *v, struct rdma_cm_id *id)
 {
 	struct sa_path_rec *path = id->route.path_rec;
+	const struct qp_sock *qp = v->qp;
 
-	if (path)
-		path->mtu = min_t(u8, path->mtu, v->params.path_mtu);
+	if (!path)
+		return;
+	path->mtu = min_t(u8, path->mtu, v->params.path_mtu);
+	if (!qp->user)
+		return;
+	if (qp->tclass >= 0)
+		path->traffic_class = qp->tclass;
+	if (qp->hop_limit > 0)
+		path->hop_limit = qp->hop_limit;
+	if (qp->sl >= 0)
+		path->sl = qp->sl;
 }

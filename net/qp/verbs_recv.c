@@ -212,6 +212,10 @@ static void verbs_recv_tell(struct verbs_qp *v)
 		r = verbs_slot(v, v->recv_told);
 		if (r->own)
 			continue;
+		if (r->msg && v->qp->user) {
+			verbs_msg_up(v, r->msg, &r->done, r - v->recvs);
+			continue;
+		}
 		if (r->done.flags & QP_CQE_SRC) {
 			src = &datagram;
 			verbs_ud_src(v->ud, r - v->recvs, &datagram);
@@ -369,7 +373,8 @@ static void verbs_recv_datagram(struct verbs_qp *v, struct verbs_recv *r,
 	u32 slot = r - v->recvs;
 
 	verbs_ud_arrived(v->ud, slot);
-	if (v->phase == VERBS_UP && verbs_ud_own(v->ud, slot, wc))
+	if (v->phase == VERBS_UP &&
+	    verbs_ud_own(v->ud, verbs_ud_hdr(v->ud, slot), wc))
 		verbs_recv_again(v, r);
 }
 
@@ -388,6 +393,8 @@ static void verbs_recv_cqe(struct ib_cq *cq, struct ib_wc *wc)
 	/* It is over before somebody is told; a flush may be the first sign */
 	if (wc->status)
 		verbs_fail(v);
+	else if (qp_state(v->qp) == QP_STATE_CONNECTING)
+		verbs_todo(v, VERBS_TODO_HEARD);
 	verbs_recv_go(v);
 	spin_unlock_bh(&v->recv_lock);
 }

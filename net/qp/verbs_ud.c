@@ -60,7 +60,8 @@ void verbs_ud_destroy(struct verbs_ud *ud)
  * Headers
  */
 
-static union rdma_network_hdr *verbs_grh(const struct verbs_ud *ud, u32 slot)
+/* The header of a receive of its own */
+union rdma_network_hdr *verbs_ud_hdr(const struct verbs_ud *ud, u32 slot)
 {
 	return ud->grhs[slot / VERBS_GRHS_OF_PAGE].mem +
 	       slot % VERBS_GRHS_OF_PAGE * VERBS_GRH_STRIDE;
@@ -186,10 +187,10 @@ void verbs_ud_arrived(struct verbs_ud *ud, u32 slot)
 }
 
 /* The addresses in a header, if there are some */
-static bool verbs_ud_gids(const struct verbs_ud *ud, u32 slot,
+static bool verbs_ud_gids(const struct verbs_ud *ud,
+			  const union rdma_network_hdr *hdr,
 			  union ib_gid *sgid, union ib_gid *dgid)
 {
-	const union rdma_network_hdr *hdr = verbs_grh(ud, slot);
 	enum rdma_network_type type = RDMA_NETWORK_IPV6;
 
 	if (!ud->ip)
@@ -200,14 +201,42 @@ static bool verbs_ud_gids(const struct verbs_ud *ud, u32 slot,
 }
 
 /* Was it sent here, to a group from which one's own messages are not wanted? */
-bool verbs_ud_own(struct verbs_ud *ud, u32 slot, const struct ib_wc *wc)
+bool verbs_ud_own(struct verbs_ud *ud, const union rdma_network_hdr *hdr,
+		  const struct ib_wc *wc)
 {
 	union ib_gid sgid, dgid;
 
 	return wc->src_qp == ud->v->ibqp->qp_num &&
-	       verbs_ud_gids(ud, slot, &sgid, &dgid) &&
+	       verbs_ud_gids(ud, hdr, &sgid, &dgid) &&
 	       !memcmp(&sgid, &ud->gid, sizeof(sgid)) &&
 	       !verbs_group_loop(ud, &dgid);
+}
+
+/**
+ * verbs_ud_info() - what the header of a datagram says
+ * @ud: who received it
+ * @hdr: the header
+ * @skb: the message; it is put there. &qp_rmsg.flags says whether it is known
+ *
+ * Context: any.
+ */
+void verbs_ud_info(const struct verbs_ud *ud, const union rdma_network_hdr *hdr,
+		   struct sk_buff *skb)
+{
+	struct qp_rmsg *m = QP_RMSG(skb);
+
+	skb->skb_iif = ud->ifindex;
+	if (!verbs_ud_gids(ud, hdr, (union ib_gid *)m->sgid,
+			   (union ib_gid *)m->dgid))
+		return;
+	m->flags |= QP_CQE_SRC;
+	if (ib_get_rdma_header_version(hdr) == 4) {
+		m->tclass = hdr->roce4grh.tos;
+		m->hop_limit = hdr->roce4grh.ttl;
+	} else {
+		m->tclass = be32_to_cpu(hdr->ibgrh.version_tclass_flow) >> 20;
+		m->hop_limit = hdr->ibgrh.hop_limit;
+	}
 }
 
 /**
@@ -223,7 +252,7 @@ void verbs_ud_src(const struct verbs_ud *ud, u32 slot, union verbs_src *src)
 	union ib_gid sgid, dgid;
 
 	memset(src, 0, sizeof(*src));
-	if (!verbs_ud_gids(ud, slot, &sgid, &dgid))
+	if (!verbs_ud_gids(ud, verbs_ud_hdr(ud, slot), &sgid, &dgid))
 		return;
 	rdma_gid2ip(&src->sa, &sgid);
 	if (src->sa.sa_family == AF_INET6 &&
@@ -256,10 +285,24 @@ static int verbs_ud_mtu(struct verbs_qp *v, const struct rdma_cm_id *id)
 	struct ib_port_attr attr;
 	int err;
 
+	/* To rdma_cm a loopback address is no more than any other */
+	if (!id->device)
+		return -ENODEV;
 	err = ib_query_port(id->device, id->port_num, &attr);
 	if (!err)
 		WRITE_ONCE(v->qp->max_msg, ib_mtu_enum_to_int(attr.active_mtu));
 	return err;
+}
+
+/* A Q_Key of its own, or that of rdma_cm's port space for datagrams */
+static int verbs_ud_qkey(struct verbs_qp *v)
+{
+	struct ib_qp_attr attr = { .qkey = v->qp->port_qkey };
+
+	if (attr.qkey)
+		return ib_modify_qp(v->ibqp, &attr, IB_QP_QKEY);
+	WRITE_ONCE(v->qp->port_qkey, RDMA_UDP_QKEY);
+	return 0;
 }
 
 static int verbs_ud_up(struct verbs_qp *v, struct rdma_cm_id *id)
@@ -267,21 +310,22 @@ static int verbs_ud_up(struct verbs_qp *v, struct rdma_cm_id *id)
 	struct verbs_ud *ud = v->ud;
 	int err;
 
-	err = verbs_attach(v, id);
+	err = verbs_ud_mtu(v, id);
 	if (!err)
-		err = verbs_ud_mtu(v, id);
+		err = verbs_attach(v, id);
 	if (err)
 		return err;
 	rdma_read_gids(id, &ud->gid, NULL);
 	ud->ifindex = id->route.addr.dev_addr.bound_dev_if;
 	ud->ip = rdma_protocol_roce(id->device, id->port_num);
-	/* That of rdma_cm's port space for datagrams */
-	WRITE_ONCE(v->qp->port_qkey, RDMA_UDP_QKEY);
 	err = verbs_make_qp(v, id);
 	if (!err)
+		err = verbs_ud_qkey(v);
+	/* Who is in the kernel has a service of its own */
+	if (!err && !v->qp->user)
 		err = rdma_listen(id, VERBS_UD_BACKLOG);
 	if (err)
-		return err == -EADDRNOTAVAIL ? -EADDRINUSE : err;
+		return verbs_port_err(err);
 	v->local = id->route.addr.src_addr;
 	verbs_set_phase(v, VERBS_UP);
 	qp_set_state(v->qp, QP_STATE_RTS);
@@ -299,7 +343,7 @@ static int verbs_ud_open(struct verbs_qp *v, struct sockaddr_storage *src)
 	id = rdma_create_id(net, verbs_ud_handler, v, RDMA_PS_UDP, IB_QPT_UD);
 	if (IS_ERR(id))
 		return PTR_ERR(id);
-	err = verbs_bind_id(v, id, verbs_transport_by_id(any->id), src,
+	err = verbs_bind_id(net, id, verbs_transport_by_id(any->id), src,
 			    &v->emul);
 	if (err) {
 		rdma_destroy_id(id);
@@ -416,7 +460,8 @@ void verbs_ud_drain(struct verbs_qp *v)
 	struct verbs_ah *ah;
 
 	init_completion(&m.done);
-	ib_drain_rq(v->ibqp);
+	if (!v->ud->pool)
+		ib_drain_rq(v->ibqp);
 	ah = verbs_ud_posted(v);
 	if (!ah)
 		return;
@@ -452,9 +497,15 @@ void verbs_ud_detach(struct verbs_qp *v)
 
 const struct qp_ud_ops verbs_ud_ops = {
 	.dest		= verbs_dest,
+	.dest_get	= verbs_dest_get,
 	.dest_put	= verbs_dest_put,
 	.ah_create	= verbs_ah_create,
 	.ah_destroy	= verbs_ah_destroy,
 	.join		= verbs_join,
 	.leave		= verbs_leave,
+	.resolve	= verbs_resolve_attr,
+	.route		= verbs_ud_route,
+	.serve		= verbs_serve,
+	.unserve	= verbs_unserve,
+	.connect	= verbs_ud_connect,
 };

@@ -6,8 +6,10 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
+#include <trace/events/qp.h>
 
 #include "qp_impl.h"
+#include "stats.h"
 
 const struct qp_opinfo qp_opinfo[QP_OP_LAST] = {
 	[QP_OP_SEND] = {
@@ -286,13 +288,17 @@ static int qp_sq_take(struct qp_sock *qp, bool all)
 
 	wr = sq->wrs + (sq->posted & (sq->ring.entries - 1)) * sq->wr_size;
 	err = qp_sqe_read(qp, qp_ring_entry(&sq->ring, sq->head), wr);
-	if (err && !all)
+	if (err && !all) {
+		qp_count(qp, QP_MIB_MALFORMED);
 		return err;
+	}
 	if (!qp_cq_reserve(qp->cq))
 		return -EAGAIN;
 	wr->dest = NULL;
 	if (!err)
 		err = qp_sq_dest(qp, wr);
+	if (err)
+		qp_count(qp, QP_MIB_MALFORMED);
 	if (err && !all) {
 		qp_cq_unreserve(qp->cq);
 		return err;
@@ -309,11 +315,13 @@ static int qp_sq_take(struct qp_sock *qp, bool all)
 	}
 	wr->done = 0;
 	wr->msg = false;
+	wr->skb = NULL;
 	wr->priv = qp_wr_priv(wr, sq->wr_size, qp);
 	WRITE_ONCE(sq->posted, sq->posted + 1);
 	/* Pairs with qp_seat_pending(): its completion is reserved before */
 	smp_store_release(&sq->head, sq->head + 1);
 	qp_ring_consumed(&sq->ring, sq->head);
+	trace_qp_post(qp, wr);
 	qp->proto->post_send(qp, wr);
 	return 0;
 }
@@ -355,6 +363,8 @@ static unsigned int qp_sq_take_some(struct qp_sock *qp, unsigned int n,
 		taken++;
 	}
 	mutex_unlock(&qp->sq.lock);
+	if (taken)
+		qp_count_some(qp, QP_MIB_POSTEDSENDS, taken);
 	return taken;
 }
 
@@ -398,6 +408,7 @@ int qp_submit(struct qp_sock *qp, unsigned int n)
 	u32 pending;
 	int err;
 
+	qp_count(qp, QP_MIB_DOORBELLS);
 	err = n ? qp_send_allowed(qp) : 0;
 	/* The receive queue is read when messages come; complain of it here */
 	if (!err)
@@ -411,15 +422,27 @@ int qp_submit(struct qp_sock *qp, unsigned int n)
 		return qp_ring_pending(&qp->sq.ring, READ_ONCE(qp->sq.head),
 				       &pending) ?: n;
 	taken = qp_sq_take_some(qp, n, false, &err);
+	trace_qp_doorbell(qp, n, taken ?: err);
 	qp->proto->kick(qp);
 	return taken || err == -ENODATA ? taken : err;
 }
 
-/* A message of sendmsg() is done: make room for the next one */
-static void qp_msg_done(struct qp_sock *qp, struct qp_wr *wr)
+/*
+ * A message of sendmsg() is done: make room for the next one. A user in the kernel
+ * hears of that by the destructor of its own.
+ */
+static void qp_msg_done(struct qp_sock *qp, struct qp_wr *wr, u16 status)
 {
 	int truesize = qp_msg_truesize(wr->length);
 
+	if (wr->skb) {
+		/* Why the connection is over, if it is the peer that is gone */
+		if (status == QP_WC_RETRY_EXC_ERR)
+			WRITE_ONCE(qp->sk.sk_err, ETIMEDOUT);
+		consume_skb(wr->skb);
+		kfree(wr);
+		return;
+	}
 	kvfree(wr);
 	atomic_sub(truesize, &qp->msg_bytes);
 	qp_wake(qp, EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
@@ -447,6 +470,8 @@ void qp_send_done(struct qp_sock *qp, struct qp_wr *wr, u16 status)
 	};
 	bool signaled;
 
+	qp_count_sent(qp, wr, status);
+	trace_qp_complete(qp, wr->sqe.user_data, wr->sqe.opcode, status, wr->length);
 	if (!status) {
 		atomic64_inc(&qp->tx_msgs);
 		atomic64_add(wr->length, &qp->tx_bytes);
@@ -454,7 +479,7 @@ void qp_send_done(struct qp_sock *qp, struct qp_wr *wr, u16 status)
 			cqe.byte_len = wr->length;
 	}
 	if (wr->msg) {
-		qp_msg_done(qp, wr);
+		qp_msg_done(qp, wr, status);
 		return;
 	}
 
@@ -537,6 +562,7 @@ int qp_recv_get(struct qp_sock *qp, struct qp_rwr *rwr)
 		err = qp_rqe_read(qp, qp_ring_entry(&rq->ring, rq->head), rwr);
 		WRITE_ONCE(rq->head, rq->head + 1);
 		qp_ring_consumed(&rq->ring, rq->head);
+		qp_count(qp, QP_MIB_POSTEDRECVS);
 	}
 	spin_unlock_bh(&rq->lock);
 	return err;
@@ -569,6 +595,7 @@ int qp_recv_take(struct qp_sock *qp, struct qp_rwr *rwr)
 		WRITE_ONCE(rq->head, rq->head + 1);
 		if (qp_state(qp) != QP_STATE_CONNECTING)
 			qp_ring_consumed(&rq->ring, rq->head);
+		qp_count(qp, QP_MIB_POSTEDRECVS);
 	}
 	spin_unlock_bh(&rq->lock);
 	return err;
@@ -627,10 +654,11 @@ bool qp_recv_report(struct qp_sock *qp, const struct qp_cqe *cqe,
 	if (!qp_cq_reserve(qp->cq))
 		return false;
 	out.qpn = qp->qpn;
-	if (!out.status) {
-		atomic64_inc(&qp->rx_msgs);
-		atomic64_add(out.byte_len, &qp->rx_bytes);
-	}
+	if (out.status)
+		qp_count_recv_error(qp, out.status);
+	else
+		qp_count_received(qp, out.byte_len);
+	trace_qp_complete(qp, out.user_data, out.opcode, out.status, out.byte_len);
 	qp_cq_post(qp->cq, &out, src);
 	/* Pairs with qp_finished(): the completion is there before */
 	atomic_dec_return_release(&qp->recvs);
@@ -699,9 +727,11 @@ void qp_recv_done(struct qp_sock *qp, const struct qp_rwr *rwr, u16 status,
 			cqe.flags = QP_CQE_INV;
 			cqe.inv_rkey = wr->sqe.inv_rkey;
 		}
-		atomic64_inc(&qp->rx_msgs);
-		atomic64_add(byte_len, &qp->rx_bytes);
+		qp_count_received(qp, byte_len);
+	} else {
+		qp_count_recv_error(qp, status);
 	}
+	trace_qp_complete(qp, cqe.user_data, cqe.opcode, status, cqe.byte_len);
 	qp_cq_post(qp->cq, &cqe, NULL);
 	qp_cq_wake(qp->cq, EPOLLIN | EPOLLRDNORM);
 }
