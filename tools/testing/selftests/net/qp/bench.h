@@ -45,6 +45,13 @@ static inline bool bench_atomic(enum bench_op op)
 }
 
 struct bench_transport;
+struct bench_group;
+
+/* Of a transport that can lose messages, all that its ends sent and received */
+struct bench_tally {
+	__u64 sent;
+	__u64 received;
+};
 
 struct bench_series {
 	const struct bench_transport *transport;
@@ -59,9 +66,11 @@ struct bench_series {
  * @id: number of the measurement in this run, for addresses
  * @other_cpu: processor of the other end, or BENCH_ANY_CPU
  * @active: this end starts the messages; the other, passive end answers
- * @ctl: socket to the other end, idle while time is taken
+ * @ctl: socket to the other end, idle while time is taken but for what the
+ *	transport itself tells and hears
  * @buf: the messages' memory, @size bytes, page-aligned
  * @total: messages moved so far
+ * @tally: memory that both ends share, for transports that can lose messages
  * @in: descriptor to read from (sockets and pipes)
  * @out: descriptor to write to
  * @priv: the transport's own
@@ -75,6 +84,7 @@ struct bench_end {
 	int ctl;
 	unsigned char *buf;
 	__u64 total;
+	struct bench_tally *tally;
 	int in;
 	int out;
 	void *priv;
@@ -87,11 +97,13 @@ struct bench_end {
  * @max_batch: most messages that one call of it takes
  * @queue_pair: it is ours; the others are peers to compare with
  * @network: its ends are on two hosts, see bench_net.c
+ * @rxe: these hosts are others, which have devices of rxe
+ * @lossy: it can lose messages, and counts them in the end's tally
  * @proto: the protocol of a queue pair
  * @pair: make what both ends inherit, before they fork; may be NULL
  * @open: prepare one end, in its own process; may be NULL
- * @send: active end: move @count messages, a multiple of the batch; NULL if it
- *	can lose them
+ * @send: active end: move @count messages, a multiple of the batch, and those
+ *	that are lost besides; NULL if there is no way to know of these
  * @receive: passive end: take them; NULL if all operations are one-sided
  * @ping: active end: @count round trips; a one-sided operation's is the time
  *	from posting it alone to its completion
@@ -106,6 +118,8 @@ struct bench_transport {
 	unsigned int max_batch;
 	bool queue_pair;
 	bool network;
+	bool rxe;
+	bool lossy;
 	const struct bench_qp_proto *proto;
 	int (*pair)(struct bench_end *end);
 	int (*open)(struct bench_end *end);
@@ -119,6 +133,7 @@ extern const struct bench_transport bench_qp_pipe, bench_qp_pipe_poll, bench_qp_
 extern const struct bench_transport bench_qp_roce, bench_qp_roce_poll, bench_qp_roce_thread;
 extern const struct bench_transport bench_qp_iwarp;
 extern const struct bench_transport bench_verbs, bench_verbs_events, bench_tcp, bench_udp;
+extern const struct bench_transport bench_rxe, bench_rxe_events;
 extern const struct bench_transport bench_stream, bench_seqpacket, bench_pipe;
 extern const struct bench_transport bench_vm_writev, bench_vm_readv, bench_memcpy;
 
@@ -136,9 +151,19 @@ extern unsigned int bench_inline;
 bool bench_have_queue_pairs(void);
 
 /* bench_net.c: the hosts, and who is on which */
-int bench_net_make(void);
-int bench_net_enter(bool active);
+int bench_net_make(bool rxe);
+int bench_net_enter(const struct bench_end *end);
+const char *bench_net_device(const struct bench_end *end);
 socklen_t bench_net_address(struct sockaddr_storage *addr, unsigned int id, bool active);
+
+/* bench_sock.c: what sockets with connections have in common */
+typedef socklen_t bench_address_fn(struct sockaddr_storage *addr, unsigned int id, bool active);
+
+int bench_sock_connect(struct bench_end *end, int type, bench_address_fn *address);
+int bench_sock_send(struct bench_end *end, __u64 count);
+int bench_sock_receive(struct bench_end *end, __u64 count);
+int bench_sock_ping(struct bench_end *end, __u64 count);
+int bench_sock_pong(struct bench_end *end, __u64 count);
 
 /* bench_uring.c: qp_enter() as a command of io_uring */
 struct bench_uring;
@@ -157,7 +182,8 @@ enum bench_test {
 #define BENCH_IMPOSSIBLE	1	/* the transport cannot do it here */
 
 int bench_measure(const struct bench_series *series, size_t size, enum bench_test test,
-		  const struct bench_placement *placement, double duration, double *value);
+		  const struct bench_placement *placement, double duration, double *value,
+		  struct bench_tally *tally);
 
 /* For transports: the control socket, out of the timed part */
 int bench_tell(struct bench_end *end, const void *msg, size_t len);
@@ -171,10 +197,12 @@ struct bench_samples {
 };
 
 struct bench_case {
+	const struct bench_group *group;
 	const struct bench_series *series;
 	const struct bench_placement *placement;
 	size_t size;
 	struct bench_samples samples[BENCH_TESTS];
+	struct bench_tally tally;
 };
 
 struct bench_results {
@@ -192,7 +220,10 @@ struct bench_target {
 	double ratio;			/* 0: only for information */
 };
 
-extern const struct bench_target bench_targets[];	/* ended by one without text */
+#define SERIES(t, o, b)	{ .transport = &bench_##t, .op = BENCH_##o, .batch = (b) }
+
+/* The program's own; ended by one without text */
+extern const struct bench_target bench_targets[];
 
 bool bench_same_series(const struct bench_series *a, const struct bench_series *b);
 void bench_report(const struct bench_results *results, const struct bench_placement *placement);
@@ -200,6 +231,41 @@ void bench_report_targets(const struct bench_results *results,
 			  const struct bench_placement *placement);
 int bench_write_csv(const struct bench_results *results, const char *path);
 const char *bench_placement_name(const struct bench_placement *placement, char *buf, size_t len);
+
+/**
+ * struct bench_group - transports that are compared with each other
+ * @name: what it is called
+ * @transports: ours and their peers, NULL after the last
+ * @sizes: of messages, if no option says others
+ * @batches: messages a call, likewise
+ */
+struct bench_group {
+	const char *name;
+	const struct bench_transport * const *transports;
+	const char *sizes;
+	const char *batches;
+};
+
+/**
+ * struct bench_program - what one program measures; bench_main.c does the rest
+ * @name: its name
+ * @what: what it measures, in a line
+ * @groups: what it measures, ended by one without transports; these are 32 at
+ *	most, each in one group
+ * @transports_usage: their names, and what they are
+ * @is_possible: has this kernel what the transport needs?
+ * @impossible: a line to say if it has not
+ */
+struct bench_program {
+	const char *name;
+	const char *what;
+	const struct bench_group *groups;
+	const char *transports_usage;
+	bool (*is_possible)(const struct bench_transport *t);
+	const char *impossible;
+};
+
+extern const struct bench_program bench_program;
 
 static inline double bench_now(void)
 {

@@ -15,86 +15,6 @@ const char * const bench_op_name[BENCH_OPS] = {
 	[BENCH_ADD]	= "add",
 };
 
-#define SERIES(t, o, b)	{ .transport = &bench_##t, .op = BENCH_##o, .batch = (b) }
-
-const struct bench_target bench_targets[] = {
-	{
-		.text = "WRITE of 64 KiB, 32 a call: bandwidth, times stream's",
-		.series = SERIES(qp_pipe, WRITE, 32), .peer = SERIES(stream, SEND, 1),
-		.size = 65536, .test = BENCH_RATE, .ratio = 2,
-	}, {
-		.text = "                            times process_vm_writev's",
-		.series = SERIES(qp_pipe, WRITE, 32), .peer = SERIES(vm_writev, WRITE, 1),
-		.size = 65536, .test = BENCH_RATE, .ratio = 0.8,
-	}, {
-		.text = "                            times process_vm_writev's, 32 a call",
-		.series = SERIES(qp_pipe, WRITE, 32), .peer = SERIES(vm_writev, WRITE, 32),
-		.size = 65536, .test = BENCH_RATE,
-	}, {
-		.text = "                 one a call: bandwidth, times stream's",
-		.series = SERIES(qp_pipe, WRITE, 1), .peer = SERIES(stream, SEND, 1),
-		.size = 65536, .test = BENCH_RATE,
-	}, {
-		.text = "                            times process_vm_writev's",
-		.series = SERIES(qp_pipe, WRITE, 1), .peer = SERIES(vm_writev, WRITE, 1),
-		.size = 65536, .test = BENCH_RATE, .ratio = 0.8,
-	}, {
-		.text = "SEND of 64 B, 32 a call: message rate, times seqpacket's",
-		.series = SERIES(qp_pipe, SEND, 32), .peer = SERIES(seqpacket, SEND, 1),
-		.size = 64, .test = BENCH_RATE, .ratio = 3,
-	}, {
-		.text = "                         times seqpacket's with sendmmsg of 32",
-		.series = SERIES(qp_pipe, SEND, 32), .peer = SERIES(seqpacket, SEND, 32),
-		.size = 64, .test = BENCH_RATE,
-	}, {
-		.text = "SEND of 64 B, one a call: round trip, seqpacket's by ours",
-		.series = SERIES(qp_pipe, SEND, 1), .peer = SERIES(seqpacket, SEND, 1),
-		.size = 64, .test = BENCH_RTT, .ratio = 1,
-	}, {
-		.text = "                          polling for the completion",
-		.series = SERIES(qp_pipe_poll, SEND, 1), .peer = SERIES(seqpacket, SEND, 1),
-		.size = 64, .test = BENCH_RTT,
-	}, {
-		.text = "RoCE: WRITE of 64 KiB, 32 a call: bandwidth, times libibverbs'",
-		.series = SERIES(qp_roce, WRITE, 32), .peer = SERIES(verbs, WRITE, 32),
-		.size = 65536, .test = BENCH_RATE, .ratio = 0.95,
-	}, {
-		.text = "                                  times TCP's",
-		.series = SERIES(qp_roce, WRITE, 32), .peer = SERIES(tcp, SEND, 1),
-		.size = 65536, .test = BENCH_RATE,
-	}, {
-		/* Both look at the completion queue before they wait */
-		.text = "      SEND of 64 B: round trip, libibverbs' with events by ours",
-		.series = SERIES(qp_roce_poll, SEND, 1), .peer = SERIES(verbs_events, SEND, 1),
-		.size = 64, .test = BENCH_RTT, .ratio = 1,
-	}, {
-		.text = "                    not looking at it before",
-		.series = SERIES(qp_roce, SEND, 1), .peer = SERIES(verbs_events, SEND, 1),
-		.size = 64, .test = BENCH_RTT,
-	}, {
-		.text = "                    TCP's by ours",
-		.series = SERIES(qp_roce, SEND, 1), .peer = SERIES(tcp, SEND, 1),
-		.size = 64, .test = BENCH_RTT,
-	}, {
-		.text = "                    UDP's by ours",
-		.series = SERIES(qp_roce, SEND, 1), .peer = SERIES(udp, SEND, 1),
-		.size = 64, .test = BENCH_RTT,
-	}, {
-		.text = "      WRITE of 8 B by QP_SQPOLL: rate, times one qp_enter() each",
-		.series = SERIES(qp_roce_thread, WRITE, 1), .peer = SERIES(qp_roce, WRITE, 1),
-		.size = 8, .test = BENCH_RATE, .ratio = 2,
-	}, {
-		.text = "                                 times libibverbs'",
-		.series = SERIES(qp_roce_thread, WRITE, 1), .peer = SERIES(verbs, WRITE, 1),
-		.size = 8, .test = BENCH_RATE,
-	}, {
-		.text = "iWARP: WRITE of 64 KiB, 32 a call: bandwidth, times TCP's",
-		.series = SERIES(qp_iwarp, WRITE, 32), .peer = SERIES(tcp, SEND, 1),
-		.size = 65536, .test = BENCH_RATE,
-	},
-	{ }
-};
-
 static int compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -209,8 +129,6 @@ static bool begins_series(const struct bench_results *results, size_t i,
  */
 static bool compares(const struct bench_series *ours, const struct bench_series *peer)
 {
-	if (peer->transport->network != ours->transport->network)
-		return false;
 	if (peer->transport->queue_pair || (peer->batch != 1 && peer->batch != ours->batch))
 		return false;
 	if (peer->transport->proto)
@@ -218,12 +136,28 @@ static bool compares(const struct bench_series *ours, const struct bench_series 
 	return (peer->op == BENCH_READ) == (ours->op == BENCH_READ) || peer->op == BENCH_SEND;
 }
 
-static void print_absolute_head(enum bench_test test)
+/* The part of the messages that was lost, 0 to 1 */
+static double lost(const struct bench_case *c)
+{
+	const struct bench_tally *t = &c->tally;
+
+	return t->sent > t->received ? 1 - (double)t->received / t->sent : 0;
+}
+
+static bool shows_loss(const struct bench_series *series, enum bench_test test)
+{
+	return series->transport->lossy && test == BENCH_RATE;
+}
+
+static void print_absolute_head(const struct bench_series *series,
+				enum bench_test test)
 {
 	if (test == BENCH_RATE)
 		printf("%8s %12s %9s", "size", "messages/s", "MB/s");
 	else
 		printf("%8s %9s", "size", "us");
+	if (shows_loss(series, test))
+		printf(" %8s", "lost");
 }
 
 static void print_absolute(const struct bench_case *c, enum bench_test test)
@@ -238,6 +172,8 @@ static void print_absolute(const struct bench_case *c, enum bench_test test)
 		printf(" %12.0f %9.1f", m, m * c->size / 1e6);
 	else
 		printf(" %9.2f", m * 1e6);
+	if (shows_loss(c->series, test))
+		printf(" %7.3f%%", 100 * lost(c));
 }
 
 static void print_ratio(double ratio)
@@ -261,13 +197,15 @@ static bool has_samples(const struct bench_results *results, const struct bench_
 	return false;
 }
 
-/* One series: a row a size, a column for each peer of a queue pair */
-static void print_series(const struct bench_results *results, const struct bench_series *series,
-			 const struct bench_placement *placement, enum bench_test test)
+/* The series of a case: a row a size, a column for each peer of ours */
+static void print_series(const struct bench_results *results, const struct bench_case *any,
+			 enum bench_test test)
 {
 	static const char * const what[] = {
 		[BENCH_RATE] = "one after the other", [BENCH_RTT] = "round trip",
 	};
+	const struct bench_placement *placement = any->placement;
+	const struct bench_series *series = any->series;
 	const struct bench_series *peer[64];
 	size_t i, p, peers = 0;
 	char name[32], place[16];
@@ -276,6 +214,7 @@ static void print_series(const struct bench_results *results, const struct bench
 		return;
 	for (i = 0; i < results->n && series->transport->queue_pair && peers < 64; i++) {
 		if (begins_series(results, i, placement) &&
+		    results->cases[i].group == any->group &&
 		    compares(series, results->cases[i].series) &&
 		    has_samples(results, results->cases[i].series, placement, test))
 			peer[peers++] = results->cases[i].series;
@@ -284,7 +223,7 @@ static void print_series(const struct bench_results *results, const struct bench
 	       bench_op_name[series->op], what[test],
 	       bench_placement_name(placement, place, sizeof(place)),
 	       peers ? "; how many times better than the peer:" : "");
-	print_absolute_head(test);
+	print_absolute_head(series, test);
 	for (p = 0; p < peers; p++)
 		printf(" %13s", series_name(peer[p], name, sizeof(name)));
 	printf("\n");
@@ -310,7 +249,7 @@ void bench_report(const struct bench_results *results, const struct bench_placem
 	for (test = 0; test < BENCH_TESTS; test++) {
 		for (i = 0; i < results->n; i++) {
 			if (begins_series(results, i, placement))
-				print_series(results, results->cases[i].series, placement, test);
+				print_series(results, &results->cases[i], test);
 		}
 	}
 }
@@ -356,7 +295,8 @@ int bench_write_csv(const struct bench_results *results, const char *path)
 
 	if (!f)
 		return -errno;
-	fprintf(f, "series,transport,op,batch,cpus,bytes,messages_per_s,MB_per_s,round_trip_us\n");
+	fprintf(f, "series,transport,op,batch,cpus,bytes,");
+	fprintf(f, "messages_per_s,MB_per_s,round_trip_us,lost\n");
 	for (i = 0; i < results->n; i++) {
 		const struct bench_case *c = &results->cases[i];
 		const struct bench_series *s = c->series;
@@ -374,6 +314,9 @@ int bench_write_csv(const struct bench_results *results, const char *path)
 			fprintf(f, ",,");
 		if (rtt)
 			fprintf(f, "%.3f", rtt * 1e6);
+		fprintf(f, ",");
+		if (rate && s->transport->lossy)
+			fprintf(f, "%.6f", lost(c));
 		fprintf(f, "\n");
 	}
 	return fclose(f) ? -errno : 0;

@@ -129,7 +129,7 @@ static void open_end(struct bench_end *end)
 	if (!end->buf)
 		end_badly(end, "memory", -ENOMEM);
 	fill(end);
-	err = t->network ? bench_net_enter(end->active) : 0;
+	err = t->network ? bench_net_enter(end) : 0;
 	if (err)
 		end_badly(end, "host", err);
 	err = t->open ? t->open(end) : 0;
@@ -248,29 +248,39 @@ static void close_pair(const struct bench_end *end)
 	}
 }
 
-/* Measures into @value: 0, BENCH_IMPOSSIBLE, or a negative errno */
+/* What the two processes leave to their parent */
+struct shared {
+	double value;
+	struct bench_tally tally;
+};
+
+/*
+ * Measures into @value, and adds to @tally: 0, BENCH_IMPOSSIBLE, or a negative
+ * errno
+ */
 int bench_measure(const struct bench_series *series, size_t size, enum bench_test test,
-		  const struct bench_placement *placement, double duration, double *value)
+		  const struct bench_placement *placement, double duration, double *value,
+		  struct bench_tally *tally)
 {
 	static unsigned int id;
 	struct bench_end end[2];
 	int ctl[2], i, ended;
-	double *shared;
+	struct shared *shared;
 	pid_t pid[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ctl))
+		return -errno;
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
 		return -errno;
 	id++;
 	for (i = 0; i < 2; i++)
 		end[i] = (struct bench_end) {
 			.series = series, .size = size, .id = id, .active = !i,
 			.other_cpu = i ? placement->active : placement->passive,
-			.ctl = ctl[i], .in = -1, .out = -1,
+			.ctl = ctl[i], .in = -1, .out = -1, .tally = &shared->tally,
 		};
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		return -errno;
 	ended = series->transport->pair ? series->transport->pair(end) : 0;
 	if (ended) {
 		close_pair(end);
@@ -290,12 +300,14 @@ int bench_measure(const struct bench_series *series, size_t size, enum bench_tes
 		if (i)
 			serve_passive(&end[i], test);
 		else
-			*shared = time_active(&end[i], test, duration);
+			shared->value = time_active(&end[i], test, duration);
 		exit(ENDED_WELL);
 	}
 	close_pair(end);
 	ended = wait_both(pid);
-	*value = *shared;
+	*value = shared->value;
+	tally->sent += shared->tally.sent;
+	tally->received += shared->tally.received;
 	munmap(shared, sizeof(*shared));
 	if (ended == ENDED_IMPOSSIBLE)
 		return BENCH_IMPOSSIBLE;

@@ -120,7 +120,7 @@ static int read_message(struct bench_end *end)
 	return 0;
 }
 
-static int write_messages(struct bench_end *end, __u64 count)
+int bench_sock_send(struct bench_end *end, __u64 count)
 {
 	int err = 0;
 
@@ -129,7 +129,7 @@ static int write_messages(struct bench_end *end, __u64 count)
 	return err;
 }
 
-static int read_messages(struct bench_end *end, __u64 count)
+int bench_sock_receive(struct bench_end *end, __u64 count)
 {
 	int err = 0;
 
@@ -138,7 +138,7 @@ static int read_messages(struct bench_end *end, __u64 count)
 	return err;
 }
 
-static int ping(struct bench_end *end, __u64 count)
+int bench_sock_ping(struct bench_end *end, __u64 count)
 {
 	int err = 0;
 
@@ -147,7 +147,7 @@ static int ping(struct bench_end *end, __u64 count)
 	return err;
 }
 
-static int pong(struct bench_end *end, __u64 count)
+int bench_sock_pong(struct bench_end *end, __u64 count)
 {
 	int err = 0;
 
@@ -210,14 +210,14 @@ static int call_recvmmsg(struct bench_end *end, unsigned int n)
 static int send_packets(struct bench_end *end, __u64 count)
 {
 	if (end->series->batch == 1)
-		return write_messages(end, count);
+		return bench_sock_send(end, count);
 	return move_batches(end, count, call_sendmmsg);
 }
 
 static int receive_packets(struct bench_end *end, __u64 count)
 {
 	if (end->series->batch == 1)
-		return read_messages(end, count);
+		return bench_sock_receive(end, count);
 	return move_batches(end, count, call_recvmmsg);
 }
 
@@ -226,10 +226,10 @@ const struct bench_transport bench_stream = {
 	.ops = BENCH_OP(SEND),
 	.max_batch = 1,
 	.pair = pair_stream,
-	.send = write_messages,
-	.receive = read_messages,
-	.ping = ping,
-	.pong = pong,
+	.send = bench_sock_send,
+	.receive = bench_sock_receive,
+	.ping = bench_sock_ping,
+	.pong = bench_sock_pong,
 };
 
 const struct bench_transport bench_seqpacket = {
@@ -240,8 +240,8 @@ const struct bench_transport bench_seqpacket = {
 	.open = open_seqpacket,
 	.send = send_packets,
 	.receive = receive_packets,
-	.ping = ping,
-	.pong = pong,
+	.ping = bench_sock_ping,
+	.pong = bench_sock_pong,
 };
 
 const struct bench_transport bench_pipe = {
@@ -249,17 +249,17 @@ const struct bench_transport bench_pipe = {
 	.ops = BENCH_OP(SEND),
 	.max_batch = 1,
 	.pair = pair_pipes,
-	.send = write_messages,
-	.receive = read_messages,
-	.ping = ping,
-	.pong = pong,
+	.send = bench_sock_send,
+	.receive = bench_sock_receive,
+	.ping = bench_sock_ping,
+	.pong = bench_sock_pong,
 };
 
-static int listen_tcp(struct bench_end *end)
+static int accept_one(struct bench_end *end, int type, bench_address_fn *address)
 {
 	struct sockaddr_storage addr;
-	socklen_t len = bench_net_address(&addr, end->id, false);
-	int fd = socket(addr.ss_family, SOCK_STREAM, 0), err;
+	socklen_t len = address(&addr, end->id, false);
+	int fd = socket(addr.ss_family, type, 0), err;
 	bool listening = true;
 
 	if (fd < 0 || bind(fd, (void *)&addr, len) || listen(fd, 1))
@@ -272,27 +272,36 @@ static int listen_tcp(struct bench_end *end)
 	return end->in < 0 ? -errno : 0;
 }
 
-static int connect_tcp(struct bench_end *end)
+static int connect_one(struct bench_end *end, int type, bench_address_fn *address)
 {
 	struct sockaddr_storage addr;
-	socklen_t len = bench_net_address(&addr, end->id, false);
+	socklen_t len = address(&addr, end->id, false);
 	bool listening;
 	int err;
 
 	err = bench_hear(end, &listening, sizeof(listening));
 	if (err)
 		return err;
-	end->in = socket(addr.ss_family, SOCK_STREAM, 0);
+	end->in = socket(addr.ss_family, type, 0);
 	return end->in < 0 || connect(end->in, (void *)&addr, len) ? -errno : 0;
+}
+
+/* The active end connects to the passive one */
+int bench_sock_connect(struct bench_end *end, int type, bench_address_fn *address)
+{
+	int err = end->active ? connect_one(end, type, address) :
+				accept_one(end, type, address);
+
+	end->out = end->in;
+	return err;
 }
 
 static int open_tcp(struct bench_end *end)
 {
-	int err = end->active ? connect_tcp(end) : listen_tcp(end), on = 1;
+	int err = bench_sock_connect(end, SOCK_STREAM, bench_net_address), on = 1;
 
 	if (err)
 		return err;
-	end->out = end->in;
 	return setsockopt(end->in, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) ? -errno : 0;
 }
 
@@ -323,10 +332,10 @@ const struct bench_transport bench_tcp = {
 	.max_batch = 1,
 	.network = true,
 	.open = open_tcp,
-	.send = write_messages,
-	.receive = read_messages,
-	.ping = ping,
-	.pong = pong,
+	.send = bench_sock_send,
+	.receive = bench_sock_receive,
+	.ping = bench_sock_ping,
+	.pong = bench_sock_pong,
 };
 
 /* Without flow control a rate would be one of losses */
@@ -336,6 +345,6 @@ const struct bench_transport bench_udp = {
 	.max_batch = 1,
 	.network = true,
 	.open = open_udp,
-	.ping = ping,
-	.pong = pong,
+	.ping = bench_sock_ping,
+	.pong = bench_sock_pong,
 };

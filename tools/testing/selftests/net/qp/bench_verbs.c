@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The peer of queue pairs on the network: what a program does by libibverbs on
- * the same device. It is compiled where libibverbs is (HAVE_VERBS), and is
- * impossible elsewhere. As with queue pairs, at most DEPTH messages are under
- * way, and one in so many is signaled.
+ * the same device; and what it does on one of rxe. It is compiled where libibverbs
+ * is (HAVE_VERBS), and is impossible elsewhere. As with queue pairs, at most DEPTH
+ * messages are under way, and one in so many is signaled.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -80,7 +80,7 @@ static int open_verbs(struct bench_end *end, bool events)
 		return -ENOMEM;
 	end->priv = v;
 	v->e = (struct end) { .side = !end->active, .peer = end->ctl };
-	pair_open(&v->e, NULL);
+	pair_open(&v->e, bench_net_device(end));
 	for (v->depth = MIN_DEPTH; v->depth < SIGNALS_PER_DEPTH * end->series->batch;)
 		v->depth *= 2;
 	v->signal_every = v->depth / SIGNALS_PER_DEPTH;
@@ -267,26 +267,27 @@ static int open_polling(struct bench_end *end)
 
 #endif
 
-const struct bench_transport bench_verbs = {
-	.name = "verbs",
-	.ops = BENCH_OP(SEND) | BENCH_OP(WRITE) | BENCH_OP(READ),
-	.max_batch = BENCH_MAX_BATCH,
-	.network = true,
-	.open = open_polling,
-	.send = send_verbs,
-	.receive = receive_verbs,
-	.ping = ping_verbs,
-	.pong = pong_verbs,
-};
+#define VERBS(name_, open_, ops_, rxe_) {				\
+	.name = name_,							\
+	.ops = ops_,							\
+	.max_batch = BENCH_MAX_BATCH,					\
+	.network = true,						\
+	.rxe = rxe_,							\
+	.open = open_,							\
+	.send = send_verbs,						\
+	.receive = receive_verbs,					\
+	.ping = ping_verbs,						\
+	.pong = pong_verbs,						\
+}
 
-const struct bench_transport bench_verbs_events = {
-	.name = "verbs-event",
-	.ops = BENCH_OP(SEND) | BENCH_OP(WRITE) | BENCH_OP(READ),
-	.max_batch = BENCH_MAX_BATCH,
-	.network = true,
-	.open = open_events,
-	.send = send_verbs,
-	.receive = receive_verbs,
-	.ping = ping_verbs,
-	.pong = pong_verbs,
-};
+#define ALL	(BENCH_OP(SEND) | BENCH_OP(WRITE) | BENCH_OP(READ))
+
+const struct bench_transport bench_verbs = VERBS("verbs", open_polling, ALL, false);
+const struct bench_transport bench_verbs_events =
+	VERBS("verbs-event", open_events, ALL, false);
+
+/* Peers of sockets, which can do nothing else */
+const struct bench_transport bench_rxe =
+	VERBS("rxe", open_polling, BENCH_OP(SEND), true);
+const struct bench_transport bench_rxe_events =
+	VERBS("rxe-event", open_events, BENCH_OP(SEND), true);

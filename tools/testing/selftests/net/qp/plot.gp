@@ -2,16 +2,16 @@
 #
 # Plots the CSV file of the benchmark: bandwidth, message rate and round trip
 # over the size of a message. Takes its name in csv, and the image's in png.
-# A series is a line: thick ones are queue pairs, dashed ones their peers.
+# A series is a line: thick ones are ours, dashed ones their peers.
 
 set terminal pngcairo size 2100,700 noenhanced font ",10"
 set output png
 set datafile separator ","
 
 names = system(sprintf("tail -n +2 '%s' | cut -d, -f1 | uniq", csv))
-is_qp(s) = s[1:3] eq "qp-"
-width(s) = is_qp(s) ? 2.5 : 1.2
-dash(s) = is_qp(s) ? 1 : 2
+is_ours(s) = s[1:3] eq "qp-" || s[1:3] eq "ib/" || s[1:3] eq "ib-"
+width(s) = is_ours(s) ? 2.5 : 1.2
+dash(s) = is_ours(s) ? 1 : 2
 
 set logscale x 2
 set logscale y

@@ -553,7 +553,9 @@ TEST_F(conn, connect_signals)
 		_exit(ACCEPT(&self->b) ? 1 : 0);
 	}
 	tick(SA_RESTART);
-	EXPECT_EQ(0, CONNECT(&self->a));
+	EXPECT_EQ(0, CONNECT(&self->a)) {
+		TH_LOG("%s", strerror(errno));
+	}
 	no_tick();
 	EXPECT_EQ(0, qt_reap(pid));
 }

@@ -24,7 +24,7 @@ talk()
 	client)	server=$theirs client=$ours
 		it "$who $program" served cm "$command" "qp_interop ${*:4}" ;;
 	server)	server=$ours client=$theirs
-		it "$who $program" served said "qp_interop ${*:4}" "$command" ;;
+		it "$who $program" served listens "qp_interop ${*:4}" "$command" ;;
 	esac
 }
 

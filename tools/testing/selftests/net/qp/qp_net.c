@@ -139,15 +139,16 @@ static const char link_up[] =
 /*
  * What happened to a netdevice before it had a device may be heard of later, and
  * takes the GIDs away for a moment. It is heard of in order: when an address
- * that comes now has a GID, and then has none, it is over.
+ * that comes now has a GID, and then has none, it is over. Of the table, which
+ * has room for a thousand, the first twenty are enough.
  */
 static const char rxe_device[] =
-	"gid() { cat /sys/class/infiniband/$d/ports/1/gids/* 2>/dev/null |"
-	"	grep -q $1; }; "
+	"gid() { (cd /sys/class/infiniband/$d/ports/1/gids && cat ? 1?)"
+	"	2>/dev/null | grep -q $1; }; "
 	"no_gid() { ! gid $1; }; "
 	"soon() { for i in $(seq 200); do \"$@\" && return; sleep .05; done;"
 	"	exit 1; }; "
-	"d=rxe_%d_%d && rdma link add $d type rxe netdev veth0 && "
+	"d=%s && rdma link add $d type rxe netdev veth0 && "
 	"soon gid :0a09:000 && soon gid ^fd09: && "
 	"ip addr add 169.254.77.1/32 dev veth0 && soon gid :a9fe:4d01 && "
 	"ip addr del 169.254.77.1/32 dev veth0 && soon no_gid :a9fe:4d01";
@@ -157,10 +158,29 @@ static int host_number(enum qt_host host)
 	return host == QT_SERVER ? 1 : 2;
 }
 
+void qt_rxe_name(enum qt_host host, char *name, size_t len)
+{
+	snprintf(name, len, "rxe_%d_%d", getpid(), host_number(host));
+}
+
+/*
+ * Whoever lost a device may have had another one made at once, and that has
+ * to go first: rxe wants the port for itself.
+ */
 int qt_device_add(const struct qt_hosts *hosts, enum qt_host host)
 {
-	return hosts->rxe ? qt_sh(hosts, host, rxe_device, getpid(),
-				  host_number(host)) : 0;
+	int tries = 50;
+	char name[32];
+
+	if (!hosts->rxe)
+		return 0;
+	qt_rxe_name(host, name, sizeof(name));
+	while (qt_sh(hosts, host, rxe_device, name)) {
+		if (!--tries)
+			return -1;
+		usleep(100000);
+	}
+	return 0;
 }
 
 /*
@@ -383,6 +403,7 @@ static socklen_t name(struct sockaddr_storage *ss)			\
 {									\
 	return make(ss, host);						\
 }
+
 HOST(server4, address4, 1)
 HOST(client4, address4, 2)
 HOST(server6, address6, 1)
@@ -399,12 +420,14 @@ static void forget(const struct sockaddr_storage *ss)
 #define F_ROCE	(F_ATOMIC | F_IMM | F_RNR | F_WRITE_ACK)
 #define F_QPEMU	(F_ROCE | F_ZERO_BASED | F_INV | F_DMABUF)
 
+/* rxe goes back to what was lost only after a timeout, 2 s for each MiB */
 #define ROCE(domain_, server, client, hosts_, flags_) {			\
 	.domain = domain_,						\
 	.protocol = QP_PROTO_ROCE,					\
 	.flags = flags_,						\
 	.max_sge = QP_MAX_SGE,						\
 	.max_sge_rd = QP_MAX_SGE,					\
+	.lossy_mib = (flags_) & F_RXE ? 4 : 64,				\
 	.hosts = hosts_,						\
 	.address = server,						\
 	.source = client,						\
@@ -419,6 +442,7 @@ static void forget(const struct sockaddr_storage *ss)
 	.flags = F_INV,							\
 	.max_sge = 6,							\
 	.max_sge_rd = 1,						\
+	.lossy_mib = 64,						\
 	.hosts = &on_demand,						\
 	.address = server##version,					\
 	.source = client##version,					\

@@ -47,6 +47,7 @@ struct backend {
 	unsigned int flags;
 	__u32 max_sge;		/* entries of a list, and of a READ's */
 	__u32 max_sge_rd;
+	__u32 lossy_mib;	/* carried in some seconds by a lossy link */
 	struct qt_hosts *hosts;	/* NULL: this process */
 	/* make an address that nobody listens on; returns its length */
 	socklen_t (*address)(struct sockaddr_storage *ss);
@@ -118,6 +119,8 @@ bool qt_on_demand(const struct qt_hosts *hosts);
 int qt_device_add(const struct qt_hosts *hosts, enum qt_host host);
 int qt_device_delete(const struct qt_hosts *hosts, enum qt_host host);
 bool qt_has_device(const struct qt_hosts *hosts, enum qt_host host);
+/* What a device of rxe is called that this process adds */
+void qt_rxe_name(enum qt_host host, char *name, size_t len);
 
 /* Of an IP address: the port, and changing the last byte of the host */
 __be16 *qt_port(struct sockaddr_storage *ss);

@@ -273,7 +273,7 @@ on()
 
 # served READY SERVER CLIENT: run both, each a command line; they must both
 # succeed. The client begins when the server listens: READY is a TCP port, cm, or
-# said if it says so.
+# the text by which it says so.
 served()
 {
 	local pid status=0 ended=0 ns=ns$server
@@ -294,7 +294,7 @@ served()
 	[ $status = 0 ] && [ $ended = 0 ]
 }
 
-# listening HOST PORT|cm|said: wait until something does
+# listening HOST PORT|cm|TEXT: wait until something does
 listening()
 {
 	local tries ns=ns$1
@@ -302,7 +302,7 @@ listening()
 	for ((tries = 0; tries < 200; tries++)); do
 		case $2 in
 		cm) on "$1" rdma res show cm_id 2>/dev/null | grep -q LISTEN ;;
-		said) grep -qs listens "$scratch/server" ;;
+		*[!0-9]*) grep -qs -- "$2" "$scratch/server" ;;
 		*)  [ -n "$(ss -N "${!ns}" -tlnH "sport = :$2")" ] ;;
 		esac && return
 		sleep 0.05

@@ -95,6 +95,9 @@ void buffer_free(struct buffer *b);
 void fill(void *p, size_t len, uint64_t seed);
 ssize_t differs(const void *p, size_t len, uint64_t seed);
 
+/* Q_Key of queue pairs for datagrams */
+#define PAIR_QKEY	0x11111111
+
 /* What a queue pair has room for */
 struct qp_size {
 	enum ibv_qp_type type;
