@@ -2,6 +2,7 @@
 # KSRC=DIR takes another kernel source tree; see README.
 
 SELFTESTS := tools/testing/selftests/net/qp
+IB := tools/testing/selftests/net/ib
 QPEMU := tools/testing/selftests/rdma/qpemu
 PROGRAMS := $(CURDIR)/build/selftests
 KIND ?= um
@@ -37,6 +38,8 @@ bench: programs
 	@status=0; \
 	vm/run -p -k $(KIND) -o build/bench -- $(SELFTESTS)/qp_bench.sh $(PROGRAMS) \
 		$(CURDIR)/build/bench || status=$$?; \
+	vm/run -p -k $(KIND) -o build/bench -- $(IB)/ib_bench.sh $(PROGRAMS) \
+		$(CURDIR)/build/bench || status=$$?; \
 	PROGRAMS=$(PROGRAMS) vm/run -p -k $(KIND) -m 4096 -o build/bench -- \
 		$(SELFTESTS)/qp_conns.sh $(CURDIR)/build/bench || status=$$?; \
 	PROGRAMS=$(PROGRAMS) vm/run -p -k $(KIND) -o build/bench -- $(QPEMU)/bench.sh \
@@ -58,7 +61,7 @@ programs:
 	@vm/deps
 	@vm/tree >/dev/null
 	@mkdir -p $(PROGRAMS)
-	@for dir in $(SELFTESTS) $(QPEMU); do \
+	@for dir in $(SELFTESTS) $(IB) $(QPEMU); do \
 		$(MAKE) -s -C $$dir KSRC=$(CURDIR)/build/tree OUTPUT=$(PROGRAMS) || exit; \
 	done
 
