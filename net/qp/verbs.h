@@ -468,6 +468,7 @@ struct verbs_cq {
  * @min: that is not to be less
  * @max: nor more
  * @low: half of them have been in use
+ * @lacking: one could not be had; @work tries again
  * @work: grows and shrinks
  */
 struct verbs_pool {
@@ -487,6 +488,7 @@ struct verbs_pool {
 	u32 min;
 	u32 max;
 	bool low;
+	bool lacking;
 	struct delayed_work work;
 };
 

@@ -7,8 +7,8 @@
  * registrations and protection domains are gone when rdma_cm and the device
  * want them to be.
  */
-#include <linux/delay.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include "verbs.h"
 
@@ -51,37 +51,28 @@ static struct verbs_qp *verbs_dev_first_qp(struct verbs_dev *dev)
 	return v;
 }
 
-/* Likewise. One that nobody uses any more is about to leave by itself. */
+/* Likewise. One that nobody uses any more leaves by itself: wait for that. */
 static struct verbs_dom *verbs_dev_first_dom(struct verbs_dev *dev)
 {
 	struct verbs_dom *dom;
 	bool held;
 
-	for (;;) {
-		mutex_lock(&dev->lock);
-		dom = list_first_entry_or_null(&dev->doms, struct verbs_dom,
-					       dev_node);
+	mutex_lock(&dev->lock);
+	wait_var_event_mutex(&dev->doms, ({
+		dom = list_first_entry_or_null(&dev->doms, struct verbs_dom, dev_node);
 		held = dom && refcount_inc_not_zero(&dom->users);
-		mutex_unlock(&dev->lock);
-		if (!dom || held)
-			return dom;
-		msleep(20);
-	}
+		!dom || held;
+	}), &dev->lock);
+	mutex_unlock(&dev->lock);
+	return dom;
 }
 
 /* Pools go with their members; one may be about to be given up */
 static void verbs_dev_wait_pools(struct verbs_dev *dev)
 {
-	bool none;
-
-	for (;;) {
-		mutex_lock(&dev->pools_lock);
-		none = list_empty(&dev->pools);
-		mutex_unlock(&dev->pools_lock);
-		if (none)
-			return;
-		msleep(20);
-	}
+	mutex_lock(&dev->pools_lock);
+	wait_var_event_mutex(&dev->pools, list_empty(&dev->pools), &dev->pools_lock);
+	mutex_unlock(&dev->pools_lock);
 }
 
 static void verbs_dev_remove(struct ib_device *ibdev, void *data)

@@ -11,6 +11,7 @@
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include "verbs.h"
 
@@ -247,6 +248,7 @@ static void verbs_dom_end(struct verbs_dom *dom)
 	dom->pd = NULL;
 	mutex_lock(&dom->dev->lock);
 	list_del_init(&dom->dev_node);
+	wake_up_var_locked(&dom->dev->doms, &dom->dev->lock);
 	mutex_unlock(&dom->dev->lock);
 }
 

@@ -18,6 +18,7 @@
  */
 #include <linux/rhashtable.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 #include <rdma/ib_cache.h>
 
 #include "verbs.h"
@@ -31,6 +32,9 @@
 
 /* When a pool that did not need that many has fewer */
 #define VERBS_POOL_TIME		(10 * HZ)
+
+/* When one that could not have as many as it wants tries again */
+#define VERBS_POOL_RETRY	(HZ / 10)
 
 /**
  * struct verbs_buf - a receive
@@ -79,8 +83,8 @@ static void verbs_buf_unmap(struct verbs_buf *b)
 	b->mapped = false;
 }
 
-/* Give it to the device. One that it does not take is of no use any more. */
-static void verbs_buf_post(struct verbs_buf *b)
+/* Give it to the device. False if that does not take it. */
+static bool verbs_buf_post(struct verbs_buf *b)
 {
 	struct verbs_pool *p = b->pool;
 	struct ib_sge sge = {
@@ -97,11 +101,10 @@ static void verbs_buf_post(struct verbs_buf *b)
 	b->dma = ib_dma_map_single(ibdev, b->skb->data, sge.length,
 				   DMA_FROM_DEVICE);
 	if (ib_dma_mapping_error(ibdev, b->dma))
-		return;
+		return false;
 	b->mapped = true;
 	sge.addr = b->dma;
-	if (ib_post_srq_recv(p->srq, &wr, NULL))
-		verbs_buf_unmap(b);
+	return !ib_post_srq_recv(p->srq, &wr, NULL);
 }
 
 /* Under the lock of the completion queue, or nobody else has the pool */
@@ -166,6 +169,13 @@ static struct sk_buff *verbs_pool_take(struct verbs_buf *b, const struct ib_wc *
 	return skb;
 }
 
+/* One buffer less: the work gets another one */
+static void verbs_pool_lacks(struct verbs_pool *p)
+{
+	WRITE_ONCE(p->lacking, true);
+	mod_delayed_work(verbs_wq, &p->work, VERBS_POOL_RETRY);
+}
+
 /* A receive is complete. Under the lock of the completion queue. */
 static void verbs_pool_cqe(struct ib_cq *cq, struct ib_wc *wc)
 {
@@ -182,10 +192,12 @@ static void verbs_pool_cqe(struct ib_cq *cq, struct ib_wc *wc)
 		ud = rhashtable_lookup(&p->qps, &ibqp, verbs_pool_params);
 	if (ud)
 		skb = verbs_pool_take(b, wc);
-	if (p->nr > p->want)
+	if (p->nr > p->want) {
 		verbs_buf_free(b);
-	else
-		verbs_buf_post(b);
+	} else if (!verbs_buf_post(b)) {
+		verbs_buf_free(b);
+		verbs_pool_lacks(p);
+	}
 	if (skb)
 		verbs_pool_up(ud->v, skb, wc);
 	rcu_read_unlock();
@@ -195,10 +207,14 @@ static void verbs_pool_cqe(struct ib_cq *cq, struct ib_wc *wc)
  * Growing and shrinking
  */
 
-/* Have more buffers. Process context, may sleep. 0 or -ENOMEM. */
+/*
+ * Have as many buffers as are wanted. Process context, may sleep. 0, or -ENOMEM: the
+ * device's memory may be meant.
+ */
 static int verbs_pool_fill(struct verbs_pool *p)
 {
 	struct verbs_buf *b;
+	bool posted;
 
 	while (READ_ONCE(p->nr) < p->want) {
 		b = kzalloc_obj(*b, GFP_KERNEL_ACCOUNT);
@@ -214,8 +230,12 @@ static int verbs_pool_fill(struct verbs_pool *p)
 		spin_lock_bh(&p->cq.lock);
 		list_add(&b->node, &p->bufs);
 		p->nr++;
-		verbs_buf_post(b);
+		posted = verbs_buf_post(b);
+		if (!posted)
+			verbs_buf_free(b);
 		spin_unlock_bh(&p->cq.lock);
+		if (!posted)
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -232,12 +252,16 @@ static void verbs_pool_work(struct work_struct *work)
 {
 	struct verbs_pool *p = container_of(to_delayed_work(work),
 					    struct verbs_pool, work);
+	bool lacking = xchg(&p->lacking, false);
 	bool low = xchg(&p->low, false);
 	bool full = p->want == p->max;
 
-	WRITE_ONCE(p->want, low ? min(2 * p->want + 1, p->max) :
-				  max(p->want / 2, p->min));
-	verbs_pool_fill(p);
+	if (low)
+		WRITE_ONCE(p->want, min(2 * p->want + 1, p->max));
+	else if (!lacking)
+		WRITE_ONCE(p->want, max(p->want / 2, p->min));
+	if (verbs_pool_fill(p))
+		verbs_pool_lacks(p);
 	/* There is nothing to be done about one that is as large as can be */
 	if (!low || !full)
 		verbs_pool_watch(p);
@@ -296,6 +320,7 @@ static void verbs_pool_free(struct verbs_pool *p)
 	struct verbs_buf *b, *next;
 
 	list_del(&p->node);
+	wake_up_var_locked(&p->dev->pools, &p->dev->pools_lock);
 	/* The device may have an event until the SRQ is gone */
 	disable_delayed_work_sync(&p->work);
 	if (p->srq)
@@ -388,10 +413,13 @@ void verbs_pool_put(struct verbs_pool *p)
 {
 	struct verbs_dev *dev = p->dev;
 
+	/* Who removes the device may only be waiting for the lock */
+	refcount_inc(&dev->ref);
 	mutex_lock(&dev->pools_lock);
 	if (!--p->members)
 		verbs_pool_free(p);
 	mutex_unlock(&dev->pools_lock);
+	verbs_dev_put(dev);
 }
 
 /*

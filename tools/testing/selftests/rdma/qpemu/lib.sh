@@ -159,6 +159,19 @@ address()
 	ip1 addr add "${ip6[1]}/64" dev "$dev" nodad
 	ip0 link set "$dev" up
 	ip1 link set "$dev" up
+	# Routes come with the carrier, which is noticed a moment later
+	soon routes || echo "# there is no route between the hosts" >&2
+}
+
+# Does each host know the way to the other?
+routes()
+{
+	local family
+
+	for family in ip4 ip6; do
+		local -n peer=$family
+		ip0 route get "${peer[1]}" && ip1 route get "${peer[0]}" || return
+	done >/dev/null 2>&1
 }
 
 # Every packet on the link is one that a wire could carry: no super-packets
