@@ -36,6 +36,7 @@
 struct net_device;
 struct qpemu_cable;
 struct qpemu_node;
+struct qpemu_traps;
 
 #define QPEMU_IB_PROTOCOL	ETH_P_802_EX1
 
@@ -51,6 +52,10 @@ struct qpemu_node;
 #define QPEMU_NUM_VLS		8	/* data VLs, VLCap 4 */
 #define QPEMU_NUM_LIDS		QPEMU_LID_MULTICAST
 #define QPEMU_NUM_MLIDS		1024
+
+/* Every link is 4X QDR; nothing else is supported. */
+#define QPEMU_LINK_WIDTH	IB_WIDTH_4X
+#define QPEMU_LINK_SPEED	IB_SPEED_QDR
 
 /**
  * struct qpemu_lrh - local route header, IBA v1 7.7
@@ -87,7 +92,7 @@ static inline u8 qpemu_lrh_sl(const struct qpemu_lrh *lrh)
 
 /* What PortCounters and PortCountersExtended tell, IBA v1 16.1.3.5 and 16.1.4.11 */
 enum qpemu_port_counter {
-	QPEMU_PORT_XMIT_WORDS,		/* of four bytes, LRH to VCRC */
+	QPEMU_PORT_XMIT_WORDS,		/* of four bytes, LRH to ICRC */
 	QPEMU_PORT_RCV_WORDS,
 	QPEMU_PORT_XMIT_PKTS,
 	QPEMU_PORT_RCV_PKTS,
@@ -116,7 +121,8 @@ struct qpemu_port_stats {
  * @cable: its netdevice, NULL if there is none; RCU; see cable.c
  * @stats: per CPU
  * @cleared: what @stats were when a performance manager set the counters to
- *	zero; under node->lock
+ *	zero: those of PortCounters, and those of PortCountersExtended; under
+ *	node->lock
  * @trained: the other end of the cable is a port, too, and its netdevice is up
  * @state: enum ib_port_state
  * @down_default: physical state of a link that is taken down: IB_PORT_PHYS_STATE_*,
@@ -134,6 +140,7 @@ struct qpemu_port_stats {
  * @gid_prefix: subnet prefix
  * @mkey_lease: seconds
  * @mkey_prot: M_KeyProtectBits
+ * @mkey_expires: when the lease ends, in jiffies; 0: it is not running
  * @info: other fields of PortInfo that are kept as they were set
  * @pkeys: table of partitions; 0 is an empty entry
  * @guids: table of port GUIDs; the first never changes
@@ -142,6 +149,7 @@ struct qpemu_port_stats {
  * @qkey_violations: likewise
  * @sl2vl: by the port that a packet came in by (0 of a CA), the VL of each SL
  * @vlarb: low 1-32, low 33-64, high 1-32, high 33-64: 32 of VL and weight each
+ * @led: the light is on
  *
  * All that follows @trained is changed under node->lock by sma.c; others read
  * single fields without it.
@@ -151,7 +159,7 @@ struct qpemu_port {
 	u8 num;
 	struct qpemu_cable __rcu *cable;
 	struct qpemu_port_stats __percpu *stats;
-	u64 cleared[QPEMU_PORT_NUM_COUNTERS];
+	u64 cleared[2][QPEMU_PORT_NUM_COUNTERS];
 	bool trained;
 	u8 state;
 	u8 down_default;
@@ -168,6 +176,7 @@ struct qpemu_port {
 	__be64 gid_prefix;
 	u16 mkey_lease;
 	u8 mkey_prot;
+	unsigned long mkey_expires;
 	struct ib_port_info info;
 	u16 pkeys[QPEMU_NUM_PKEYS];
 	__be64 guids[QPEMU_NUM_GUIDS];
@@ -176,6 +185,7 @@ struct qpemu_port {
 	u16 qkey_violations;
 	u8 (*sl2vl)[16];
 	u8 vlarb[4][64];
+	bool led;
 };
 
 /* struct qpemu_node_ops.event: what subnet management has changed, a bit each */
@@ -194,25 +204,31 @@ enum qpemu_port_event {
  *	and its LRH is in the linear part. Softirq, RCU.
  * @event: @events (bits of enum qpemu_port_event) have happened to @port. Any
  *	context, without node->lock.
- * @set_ports: of a switch: a LFT or MFT or port state was changed; NULL else
+ * @send: send a packet of the node itself, as qpemu_mad_packet() makes it, to
+ *	where its LRH says, which may be the node; eats @skb. @port is that whose
+ *	LID it has: of a switch port 0. Bottom halves off, RCU.
+ * @gone: the netdevice of @port is being unregistered: cable.c has unplugged it.
+ *	Under RTNL.
  */
 struct qpemu_node_ops {
 	void (*rx)(struct qpemu_port *port, struct sk_buff *skb);
 	void (*event)(struct qpemu_port *port, unsigned long events);
+	void (*send)(struct qpemu_port *port, struct sk_buff *skb);
+	void (*gone)(struct qpemu_port *port);
 };
 
 /**
  * struct qpemu_node - an adapter or a switch
  * @ops: what differs
  * @type: RDMA_NODE_IB_CA or RDMA_NODE_IB_SWITCH
- * @num_ports: without port 0; of a switch as many as were ever plugged
+ * @num_ports: without port 0; of a switch QPEMU_MAX_PORTS, for a subnet manager
+ *	does not expect more of a node that it knows
  * @guid: node GUID
  * @desc: node description, of ib_device.node_desc
  * @lock: protects what subnet management sets; bottom halves off
  * @tables: of a switch: forwarding tables; NULL of an adapter
- * @ports: by number; [0] is NULL of an adapter
- *
- * Ports are added under @lock and stay as long as the node.
+ * @traps: what the subnet manager is to know; see trap.c
+ * @ports: by number; [0] is NULL of an adapter. All are there as long as the node
  */
 struct qpemu_node {
 	const struct qpemu_node_ops *ops;
@@ -222,6 +238,7 @@ struct qpemu_node {
 	char *desc;
 	spinlock_t lock;	/* see struct qpemu_port */
 	struct qpemu_tables *tables;
+	struct qpemu_traps *traps;
 	struct qpemu_port *ports[QPEMU_MAX_PORTS + 1];
 };
 
@@ -271,6 +288,12 @@ void qpemu_cable_unplug(struct qpemu_port *port);
  * matter. Bottom halves off, RCU. Return: 0 or -errno.
  */
 int qpemu_port_xmit(struct qpemu_port *port, struct sk_buff *skb);
+/*
+ * Subnet management has changed port->disabled, or wants the link to be trained
+ * again: the other end is to see it go down and, unless this one is disabled, come
+ * up. A moment later, so that the answer to the SMP gets out. Any context.
+ */
+void qpemu_cable_train(struct qpemu_port *port);
 /* MTU of the netdevice as an InfiniBand MTU, for PortInfo. */
 enum ib_mtu qpemu_cable_mtu(const struct net_device *ndev);
 int qpemu_cable_init(void);
@@ -278,38 +301,76 @@ void qpemu_cable_exit(void);
 
 /* sma.c: the subnet management agent, IBA v1 14.2 */
 
-/* Ports as they are after power-on. May sleep. Return: 0 or -ENOMEM. */
+/* Node and ports as they are after power-on. May sleep. Return: 0 or -ENOMEM. */
 int qpemu_sma_init_node(struct qpemu_node *node);
 int qpemu_sma_init_port(struct qpemu_node *node, struct qpemu_port *port, u8 num,
 			__be64 guid);
+/* The opposite; nothing is sent by the node's own any more. May sleep. */
+void qpemu_sma_free_node(struct qpemu_node *node);
 void qpemu_sma_free_port(struct qpemu_port *port);
 /*
  * The link of @port came up (it has a peer that is a port) or went down. Called by
  * cable.c. Bottom halves off.
  */
 void qpemu_sma_link(struct qpemu_port *port, bool up);
+/* What the cable can carry. Bottom halves on or off. */
+void qpemu_sma_mtu(struct qpemu_port *port, enum ib_mtu mtu);
+/* Set and clear bits of the capability mask; tell the subnet manager. */
+void qpemu_sma_capability(struct qpemu_port *port, u32 set, u32 clear);
+/*
+ * A packet of this VL has come by @port: is the state of the port such that it may?
+ * One of data makes an armed port active, IBA v1 7.2.7. Bottom halves off.
+ */
+bool qpemu_sma_rx_ok(struct qpemu_port *port, u8 vl);
+/* Is @smp for the agent here, and not for a subnet manager or who asked? */
+bool qpemu_sma_takes(const struct ib_smp *smp);
 /*
  * Answer a Get, Set or TrapRepress. @port is that by which it came in (of a switch:
- * which may be 0). Return: true if @smp is an answer now, false if it is not to be
- * answered. Bottom halves off.
+ * which may be 0), @slid whose LID it came from. Return: true if @smp is an answer
+ * now, false if it is not to be answered. Bottom halves off.
  */
-bool qpemu_sma(struct qpemu_port *port, struct ib_smp *smp);
+bool qpemu_sma(struct qpemu_port *port, struct ib_smp *smp, u16 slid);
 /* Is @pkey (as a packet has it) in the table of @port? IBA v1 10.9.3 */
 bool qpemu_port_pkey_ok(const struct qpemu_port *port, u16 pkey);
 u8 qpemu_port_phys_state(const struct qpemu_port *port);
 
-/* pma.c: the performance management agent, IBA v1 16.1. The same. */
+/* pma.c: the performance management agent, IBA v1 16.1. Likewise. */
 bool qpemu_pma(struct qpemu_node *node, struct ib_mad *mad);
 
 /* trap.c: traps to the subnet manager, IBA v1 14.2.5.1. Any context. */
 void qpemu_trap_link(struct qpemu_node *node);		/* 128, of switches */
 void qpemu_trap_capability(struct qpemu_port *port);	/* 144 */
-void qpemu_trap_mkey(struct qpemu_port *port, const struct ib_smp *smp);	/* 256 */
-void qpemu_trap_pkey(struct qpemu_port *port, u16 pkey, u8 sl, u32 qp1, u32 qp2,
-		     u16 lid1, u16 lid2);				/* 257 */
+void qpemu_trap_node_desc(struct qpemu_port *port);	/* 144 */
+void qpemu_trap_mkey(struct qpemu_port *port, const struct ib_smp *smp,
+		     u16 slid);				/* 256 */
+
+/**
+ * struct qpemu_trap_peers - who sent to whom what was refused
+ * @sgid: source
+ * @dgid: destination
+ * @key: P_Key or Q_Key
+ * @sl: service level
+ * @sqpn: queue pairs
+ * @dqpn: likewise
+ * @slid: LIDs
+ * @dlid: likewise
+ */
+struct qpemu_trap_peers {
+	union ib_gid sgid;
+	union ib_gid dgid;
+	u32 key;
+	u8 sl;
+	u32 sqpn;
+	u32 dqpn;
+	u16 slid;
+	u16 dlid;
+};
+
+void qpemu_trap_pkey(struct qpemu_port *port, const struct qpemu_trap_peers *peers);
+void qpemu_trap_qkey(struct qpemu_port *port, const struct qpemu_trap_peers *peers);
 
 /*
- * packet of a management datagram from QP0 or QP1 of a port, without a queue pair:
+ * A packet of a management datagram from QP0 or QP1 of a port, without a queue pair:
  * what switches and traps need. skb->data at the LRH, ICRC filled in, ready for
  * qpemu_port_xmit(). link_ib.c. Return: NULL without memory.
  */
