@@ -49,9 +49,14 @@ struct qpemu_traps;
 #define QPEMU_MAX_PORTS		36	/* of a switch, without port 0 */
 #define QPEMU_NUM_PKEYS		32	/* a block of the P_Key table */
 #define QPEMU_NUM_GUIDS		8	/* a block of GUIDInfo */
+#define QPEMU_NUM_SLS		16
 #define QPEMU_NUM_VLS		8	/* data VLs, VLCap 4 */
 #define QPEMU_NUM_LIDS		QPEMU_LID_MULTICAST
 #define QPEMU_NUM_MLIDS		1024
+
+/* struct ib_port_info.operationalvl_pei_peo_fpi_fpo: a switch checks P_Keys */
+#define QPEMU_ENFORCE_IN	0x08	/* of what comes in by the port */
+#define QPEMU_ENFORCE_OUT	0x04	/* of what goes out */
 
 /* Every link is 4X QDR; nothing else is supported. */
 #define QPEMU_LINK_WIDTH	IB_WIDTH_4X
@@ -183,7 +188,7 @@ struct qpemu_port {
 	u16 mkey_violations;
 	u16 pkey_violations;
 	u16 qkey_violations;
-	u8 (*sl2vl)[16];
+	u8 (*sl2vl)[QPEMU_NUM_SLS];
 	u8 vlarb[4][64];
 	bool led;
 };
