@@ -23,12 +23,11 @@
 #define _QPEMU_FABRIC_H
 
 #include <linux/if_ether.h>
-#include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
-#include <linux/u64_stats_sync.h>
+#include <net/roce.h>
 #include <rdma/ib_mad.h>
 #include <rdma/ib_smi.h>
 #include <rdma/ib_verbs.h>
@@ -46,6 +45,14 @@ struct qpemu_traps;
 #define QPEMU_QP1		1
 #define QPEMU_VL_MANAGEMENT	15
 
+/* A link is what the cable says it is: a width and a speed to be shown */
+#define QPEMU_LINK_WIDTH	IB_WIDTH_4X
+#define QPEMU_LINK_SPEED	IB_SPEED_QDR
+
+/* What a packet has beside its payload, at most, from the LRH to the VCRC */
+#define QPEMU_IB_OVERHEAD	(IB_LRH_BYTES + IB_GRH_BYTES + IB_BTH_BYTES + 28 + \
+				 ROCE_ICRC_LEN + IB_VCRC_LEN)
+
 #define QPEMU_MAX_PORTS		36	/* of a switch, without port 0 */
 #define QPEMU_NUM_PKEYS		32	/* a block of the P_Key table */
 #define QPEMU_NUM_GUIDS		8	/* a block of GUIDInfo */
@@ -58,9 +65,6 @@ struct qpemu_traps;
 #define QPEMU_ENFORCE_IN	0x08	/* of what comes in by the port */
 #define QPEMU_ENFORCE_OUT	0x04	/* of what goes out */
 
-/* Every link is 4X QDR; nothing else is supported. */
-#define QPEMU_LINK_WIDTH	IB_WIDTH_4X
-#define QPEMU_LINK_SPEED	IB_SPEED_QDR
 
 /**
  * struct qpemu_lrh - local route header, IBA v1 7.7
@@ -81,6 +85,7 @@ struct qpemu_lrh {
 
 static_assert(sizeof(struct qpemu_lrh) == IB_LRH_BYTES);
 
+#define QPEMU_LVER_MASK		0x0f
 #define QPEMU_LNH_MASK		0x3
 #define QPEMU_LNH_BTH		0x2	/* IBA local: a BTH follows */
 #define QPEMU_LNH_GRH		0x3	/* IBA global: a GRH follows */
@@ -132,13 +137,15 @@ struct qpemu_port_stats {
  * @state: enum ib_port_state
  * @down_default: physical state of a link that is taken down: IB_PORT_PHYS_STATE_*,
  *	polling or sleeping
- * @disabled: subnet management has taken the link down
+ * @disabled: subnet management has taken the link down, and it is to stay so; see
+ *	qpemu_cable_retrain()
  * @lid: base LID; of a switch that of port 0 only
  * @lmc: how many of the lower bits of its LIDs are the path bits
  * @sm_lid: where the subnet manager is
  * @sm_sl: how to get there
  * @mtu: enum ib_mtu: NeighborMTU; never beyond @mtu_cap
- * @mtu_cap: enum ib_mtu: what the netdevice can carry
+ * @mtu_cap: enum ib_mtu: what the netdevice can carry; cable.c keeps it, and @mtu
+ *	below it
  * @op_vls: operational data VLs as PortInfo has it: 1 = VL0 ... 4 = VL0-7
  * @cap_mask: enum ib_port_capability_mask_bits
  * @mkey: management key
@@ -207,19 +214,21 @@ enum qpemu_port_event {
  * struct qpemu_node_ops - what differs between adapters and switches
  * @rx: a packet has come by @port; eats @skb. Its VCRC and its length were right,
  *	and its LRH is in the linear part. Softirq, RCU.
- * @event: @events (bits of enum qpemu_port_event) have happened to @port. Any
+ * @tx: send a packet that the node itself has made (qpemu_mad_packet()); eats
+ *	@skb. @port is where it comes from, of a switch it may be 0. Bottom halves
+ *	off, without node->lock. Return: 0 or -errno.
+ * @event: @events (BIT() of enum qpemu_port_event) have happened to @port. Any
  *	context, without node->lock.
- * @send: send a packet of the node itself, as qpemu_mad_packet() makes it, to
- *	where its LRH says, which may be the node; eats @skb. @port is that whose
- *	LID it has: of a switch port 0. Bottom halves off, RCU.
- * @gone: the netdevice of @port is being unregistered: cable.c has unplugged it.
- *	Under RTNL.
+ * @gone: the netdevice is being unregistered, and is the cable of @port no longer.
+ *	RTNL.
+ * @moved: the netdevice is in another network namespace now. RTNL.
  */
 struct qpemu_node_ops {
 	void (*rx)(struct qpemu_port *port, struct sk_buff *skb);
+	int (*tx)(struct qpemu_port *port, struct sk_buff *skb);
 	void (*event)(struct qpemu_port *port, unsigned long events);
-	void (*send)(struct qpemu_port *port, struct sk_buff *skb);
 	void (*gone)(struct qpemu_port *port);
+	void (*moved)(struct qpemu_port *port);
 };
 
 /**
@@ -293,14 +302,15 @@ void qpemu_cable_unplug(struct qpemu_port *port);
  * matter. Bottom halves off, RCU. Return: 0 or -errno.
  */
 int qpemu_port_xmit(struct qpemu_port *port, struct sk_buff *skb);
-/*
- * Subnet management has changed port->disabled, or wants the link to be trained
- * again: the other end is to see it go down and, unless this one is disabled, come
- * up. A moment later, so that the answer to the SMP gets out. Any context.
- */
-void qpemu_cable_train(struct qpemu_port *port);
 /* MTU of the netdevice as an InfiniBand MTU, for PortInfo. */
 enum ib_mtu qpemu_cable_mtu(const struct net_device *ndev);
+/*
+ * Subnet management takes the link down: the ends look for each other anew, but not
+ * as long as port->disabled. Any context and lock.
+ */
+void qpemu_cable_retrain(struct qpemu_port *port);
+/* The netdevice, or NULL. Context: RCU. */
+struct net_device *qpemu_cable_netdev(const struct qpemu_port *port);
 int qpemu_cable_init(void);
 void qpemu_cable_exit(void);
 
@@ -318,8 +328,6 @@ void qpemu_sma_free_port(struct qpemu_port *port);
  * cable.c. Bottom halves off.
  */
 void qpemu_sma_link(struct qpemu_port *port, bool up);
-/* What the cable can carry. Bottom halves on or off. */
-void qpemu_sma_mtu(struct qpemu_port *port, enum ib_mtu mtu);
 /* Set and clear bits of the capability mask; tell the subnet manager. */
 void qpemu_sma_capability(struct qpemu_port *port, u32 set, u32 clear);
 /*
@@ -335,8 +343,16 @@ bool qpemu_sma_takes(const struct ib_smp *smp);
  * now, false if it is not to be answered. Bottom halves off.
  */
 bool qpemu_sma(struct qpemu_port *port, struct ib_smp *smp, u16 slid);
-/* Is @pkey (as a packet has it) in the table of @port? IBA v1 10.9.3 */
-bool qpemu_port_pkey_ok(const struct qpemu_port *port, u16 pkey);
+/*
+ * Which P_Key of the table of @port admits a packet with @pkey, IBA v1 10.9.3.
+ * Return: 0 if there is none.
+ */
+u16 qpemu_port_pkey(const struct qpemu_port *port, u16 pkey);
+static inline bool qpemu_port_pkey_ok(const struct qpemu_port *port, u16 pkey)
+{
+	return qpemu_port_pkey(port, pkey);
+}
+
 u8 qpemu_port_phys_state(const struct qpemu_port *port);
 
 /* pma.c: the performance management agent, IBA v1 16.1. Likewise. */
@@ -349,30 +365,10 @@ void qpemu_trap_node_desc(struct qpemu_port *port);	/* 144 */
 void qpemu_trap_mkey(struct qpemu_port *port, const struct ib_smp *smp,
 		     u16 slid);				/* 256 */
 
-/**
- * struct qpemu_trap_peers - who sent to whom what was refused
- * @sgid: source
- * @dgid: destination
- * @key: P_Key or Q_Key
- * @sl: service level
- * @sqpn: queue pairs
- * @dqpn: likewise
- * @slid: LIDs
- * @dlid: likewise
- */
-struct qpemu_trap_peers {
-	union ib_gid sgid;
-	union ib_gid dgid;
-	u32 key;
-	u8 sl;
-	u32 sqpn;
-	u32 dqpn;
-	u16 slid;
-	u16 dlid;
-};
-
-void qpemu_trap_pkey(struct qpemu_port *port, const struct qpemu_trap_peers *peers);
-void qpemu_trap_qkey(struct qpemu_port *port, const struct qpemu_trap_peers *peers);
+void qpemu_trap_pkey(struct qpemu_port *port, u16 pkey, u8 sl, u32 qp1, u32 qp2,
+		     u16 lid1, u16 lid2);		/* 257 */
+void qpemu_trap_qkey(struct qpemu_port *port, u32 qkey, u8 sl, u32 qp1, u32 qp2,
+		     u16 lid1, u16 lid2);		/* 258 */
 
 /*
  * A packet of a management datagram from QP0 or QP1 of a port, without a queue pair:

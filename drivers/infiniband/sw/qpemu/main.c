@@ -20,6 +20,7 @@
 #include "link.h"
 #include "netdev.h"
 #include "odp.h"
+#include "switch.h"
 #include "verbs.h"
 
 #define UVERBS_ABI_VERSION	2	/* rxe's */
@@ -109,11 +110,7 @@ static const struct ib_device_ops device_ops = {
 	INIT_RDMA_OBJ_SIZE(ib_ucontext, qpemu_ucontext, ibuc),
 };
 
-/*
- * From the MAC address; a netdevice without one gets the same as long as it
- * lives, and no two of this machine the same.
- */
-static void make_guid(struct net_device *ndev, __be64 *guid)
+void qpemu_make_guid(struct net_device *ndev, __be64 *guid)
 {
 	static siphash_key_t secret;
 	u8 mac[ETH_ALEN];
@@ -161,7 +158,7 @@ static struct qpemu_dev *alloc_device(struct net_device *ndev)
 	ibdev->uverbs_cmd_mask |= BIT_ULL(IB_USER_VERBS_CMD_POST_SEND) |
 				  BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
 	strscpy(ibdev->node_desc, "qpemu", sizeof(ibdev->node_desc));
-	make_guid(ndev, &ibdev->node_guid);
+	qpemu_make_guid(ndev, &ibdev->node_guid);
 	ib_set_device_ops(ibdev, &device_ops);
 	return dev;
 }
@@ -261,10 +258,15 @@ static int __init qpemu_init(void)
 	err = qpemu_netdev_init();
 	if (err)
 		goto udp_exit;
+	err = qpemu_switch_init();
+	if (err)
+		goto netdev_exit;
 	qpemu_eth_init();
 	rdma_link_register(&link_ops);
 	return 0;
 
+netdev_exit:
+	qpemu_netdev_exit();
 udp_exit:
 	qpemu_udp_exit();
 odp_exit:
@@ -275,6 +277,7 @@ odp_exit:
 static void __exit qpemu_exit(void)
 {
 	rdma_link_unregister(&link_ops);
+	qpemu_switch_exit();
 	ib_unregister_driver(QPEMU_DRIVER_ID);
 	qpemu_netdev_exit();
 	qpemu_eth_exit();

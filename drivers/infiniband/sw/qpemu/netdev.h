@@ -14,6 +14,12 @@ struct qpemu_udp_net;
 /* main.c: set in struct ib_device_ops, so it tells our devices from others. */
 #define QPEMU_DRIVER_ID		RDMA_DRIVER_QPEMU
 
+/*
+ * main.c: from the MAC address; a netdevice without one gets the same as long as it
+ * lives, and no two of this machine the same.
+ */
+void qpemu_make_guid(struct net_device *ndev, __be64 *guid);
+
 /* gid.c */
 int qpemu_add_gid(const struct ib_gid_attr *attr, void **context);
 int qpemu_del_gid(const struct ib_gid_attr *attr, void **context);

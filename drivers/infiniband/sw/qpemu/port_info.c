@@ -407,7 +407,6 @@ void qpemu_sma_link(struct qpemu_port *port, bool up)
 	} else if (!up && port->state != IB_PORT_DOWN) {
 		event = set_state(port, IB_PORT_DOWN);
 		changed = true;
-		qpemu_port_count(port, QPEMU_PORT_LINK_DOWNED);
 	}
 	if (changed && node->tables)
 		node->tables->changed = true;
@@ -416,15 +415,6 @@ void qpemu_sma_link(struct qpemu_port *port, bool up)
 	tell(port, event);
 	if (changed && node->tables)
 		qpemu_trap_link(node);
-}
-
-void qpemu_sma_mtu(struct qpemu_port *port, enum ib_mtu mtu)
-{
-	spin_lock_bh(&port->node->lock);
-	WRITE_ONCE(port->mtu_cap, mtu);
-	if (port->mtu > mtu)
-		WRITE_ONCE(port->mtu, mtu);
-	spin_unlock_bh(&port->node->lock);
 }
 
 void qpemu_sma_capability(struct qpemu_port *port, u32 set, u32 clear)

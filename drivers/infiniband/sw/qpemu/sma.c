@@ -519,7 +519,7 @@ static void follow_up(const struct qpemu_smp *req)
 	if (req->events)
 		req->node->ops->event(req->changed, req->events);
 	if (req->train)
-		qpemu_cable_train(req->changed);
+		qpemu_cable_retrain(req->changed);
 }
 
 static bool answer(struct ib_smp *smp, __be16 status)
@@ -565,16 +565,19 @@ static bool same_partition(u16 a, u16 b)
 	return !((a ^ b) & IB_DEFAULT_PKEY_PARTIAL) && (a | b) & ~IB_DEFAULT_PKEY_PARTIAL;
 }
 
-bool qpemu_port_pkey_ok(const struct qpemu_port *port, u16 pkey)
+u16 qpemu_port_pkey(const struct qpemu_port *port, u16 pkey)
 {
 	int i;
 
 	if (!(pkey & IB_DEFAULT_PKEY_PARTIAL))
-		return false;
-	for (i = 0; i < QPEMU_NUM_PKEYS; i++)
-		if (same_partition(READ_ONCE(port->pkeys[i]), pkey))
-			return true;
-	return false;
+		return 0;
+	for (i = 0; i < QPEMU_NUM_PKEYS; i++) {
+		u16 own = READ_ONCE(port->pkeys[i]);
+
+		if (same_partition(own, pkey))
+			return own;
+	}
+	return 0;
 }
 
 /* As many VLs as there are, in turn; and all the same to the arbiter. */

@@ -85,7 +85,7 @@ static void send(const struct trap *trap)
 	if (!skb)
 		return;
 	rcu_read_lock();
-	mgmt->node->ops->send(mgmt, skb);
+	mgmt->node->ops->tx(mgmt, skb);
 	rcu_read_unlock();
 }
 
@@ -249,34 +249,34 @@ void qpemu_trap_mkey(struct qpemu_port *port, const struct ib_smp *smp, u16 slid
 	raise_trap(port, &notice);
 }
 
-static void raise_key(const struct qpemu_port *port, __be16 num,
-		      const struct qpemu_trap_peers *peers)
+static void raise_key(const struct qpemu_port *port, __be16 num, u32 key, u8 sl,
+		      u32 qp1, u32 qp2, u16 lid1, u16 lid2)
 {
 	struct ib_mad_notice_attr notice = {
 		.generic_type = IB_NOTICE_TYPE_SECURITY,
 		.trap_num = num,
 		.details.ntc_257_258 = {
-			.lid1 = cpu_to_be16(peers->slid),
-			.lid2 = cpu_to_be16(peers->dlid),
-			.key = cpu_to_be32(peers->key),
-			.sl_qp1 = cpu_to_be32(peers->sl << 28 | peers->sqpn),
-			.qp2 = cpu_to_be32(peers->dqpn),
-			.gid1 = peers->sgid,
-			.gid2 = peers->dgid,
+			.lid1 = cpu_to_be16(lid1),
+			.lid2 = cpu_to_be16(lid2),
+			.key = cpu_to_be32(key),
+			.sl_qp1 = cpu_to_be32(sl << 28 | qp1),
+			.qp2 = cpu_to_be32(qp2),
 		},
 	};
 
 	raise_trap(port, &notice);
 }
 
-void qpemu_trap_pkey(struct qpemu_port *port, const struct qpemu_trap_peers *peers)
+void qpemu_trap_pkey(struct qpemu_port *port, u16 pkey, u8 sl, u32 qp1, u32 qp2,
+		     u16 lid1, u16 lid2)
 {
-	raise_key(port, IB_NOTICE_TRAP_BAD_PKEY, peers);
+	raise_key(port, IB_NOTICE_TRAP_BAD_PKEY, pkey, sl, qp1, qp2, lid1, lid2);
 }
 
-void qpemu_trap_qkey(struct qpemu_port *port, const struct qpemu_trap_peers *peers)
+void qpemu_trap_qkey(struct qpemu_port *port, u32 qkey, u8 sl, u32 qp1, u32 qp2,
+		     u16 lid1, u16 lid2)
 {
-	raise_key(port, IB_NOTICE_TRAP_BAD_QKEY, peers);
+	raise_key(port, IB_NOTICE_TRAP_BAD_QKEY, qkey, sl, qp1, qp2, lid1, lid2);
 }
 
 void qpemu_traps_repress(struct qpemu_node *node, const struct ib_smp *smp)
