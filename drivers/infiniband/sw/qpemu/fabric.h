@@ -29,6 +29,7 @@
 #include <linux/types.h>
 #include <net/roce.h>
 #include <rdma/ib_mad.h>
+#include <rdma/ib_pack.h>
 #include <rdma/ib_smi.h>
 #include <rdma/ib_verbs.h>
 
@@ -64,7 +65,6 @@ struct qpemu_traps;
 /* struct ib_port_info.operationalvl_pei_peo_fpi_fpo: a switch checks P_Keys */
 #define QPEMU_ENFORCE_IN	0x08	/* of what comes in by the port */
 #define QPEMU_ENFORCE_OUT	0x04	/* of what goes out */
-
 
 /**
  * struct qpemu_lrh - local route header, IBA v1 7.7

@@ -136,7 +136,8 @@ static u64 get(const u8 *data, const struct field *field)
 }
 
 /* All counters anew; what selects them stays as it was asked for. */
-static void put_all(struct ib_pma_mad *mad, const struct layout *layout, const u64 *values)
+static void put_all(struct ib_pma_mad *mad, const struct layout *layout,
+		    const u64 *values)
 {
 	int i;
 
@@ -187,10 +188,11 @@ static void set_values(struct qpemu_port *port, const struct layout *layout,
 
 	for (i = 0; i < layout->num; i++) {
 		const struct field *field = &layout->fields[i];
+		u64 now = since_power_on(port, field->counter);
 
 		if (be16_to_cpu(selection->counters) & field->select)
 			port->cleared[layout->cleared][field->counter] =
-				since_power_on(port, field->counter) - get(mad->data, field);
+				now - get(mad->data, field);
 	}
 }
 

@@ -144,7 +144,8 @@ __be16 qpemu_port_info_get(struct qpemu_smp *req)
 	*pi = port->info;
 	pi->local_port_num = req->port->num;
 	pi->linkspeed_portstate |= port->state;
-	pi->portphysstate_linkdown = nibbles(qpemu_port_phys_state(port), port->down_default);
+	pi->portphysstate_linkdown = nibbles(qpemu_port_phys_state(port),
+					     port->down_default);
 	pi->neighbormtu_mastersmsl = nibbles(port->mtu, 0);
 	pi->inittypereply_mtucap = port->mtu_cap;
 	pi->operationalvl_pei_peo_fpi_fpo |= nibbles(port->op_vls, 0);
@@ -229,7 +230,8 @@ static bool good_phys_state(const struct qpemu_port *port, const struct ib_port_
 	return state == IB_PORT_DOWN || (!state && port->state == IB_PORT_DOWN);
 }
 
-static bool good_down_default(const struct qpemu_port *port, const struct ib_port_info *pi)
+static bool good_down_default(const struct qpemu_port *port,
+			      const struct ib_port_info *pi)
 {
 	return !has_link(port) ||
 	       low(pi->portphysstate_linkdown) <= IB_PORT_PHYS_STATE_POLLING;

@@ -7,8 +7,8 @@
  * behind port 0. What goes on by a directed route is a packet of its own on each
  * link, for its datagram changes.
  */
+#include <kunit/static_stub.h>
 #include <linux/netdevice.h>
-#include <rdma/ib_pack.h>
 
 #include "link.h"
 #include "switch.h"
@@ -101,7 +101,8 @@ u64 qpemu_relay_multicast(const struct qpemu_tables *tables, u16 dlid, u8 in)
 	return ports & GENMASK_ULL(QPEMU_MAX_PORTS, 1) & ~BIT_ULL(in);
 }
 
-static void drop(struct qpemu_port *port, enum qpemu_port_counter why, struct sk_buff *skb)
+static void drop(struct qpemu_port *port, enum qpemu_port_counter why,
+		 struct sk_buff *skb)
 {
 	qpemu_port_count(port, why);
 	kfree_skb(skb);
@@ -162,13 +163,19 @@ static bool set_vl(struct sk_buff *skb, u8 vl)
 	return true;
 }
 
+int qpemu_relay_out(struct qpemu_port *out, struct sk_buff *skb)
+{
+	KUNIT_STATIC_STUB_REDIRECT(qpemu_relay_out, out, skb);
+	return qpemu_port_xmit(out, skb);
+}
+
 /* Data goes out of active ports only, 7.2.7; management, as soon as there is a link. */
 static int transmit(struct qpemu_port *in, struct qpemu_port *out, struct sk_buff *skb)
 {
 	u8 vl;
 
 	if (is_management(skb))
-		return qpemu_port_xmit(out, skb);
+		return qpemu_relay_out(out, skb);
 	vl = READ_ONCE(out->sl2vl[in->num][qpemu_lrh_sl((void *)skb->data)]);
 	if (unlikely(READ_ONCE(out->state) != IB_PORT_ACTIVE ||
 		     !fits(skb, READ_ONCE(out->mtu)))) {
@@ -189,7 +196,7 @@ static int transmit(struct qpemu_port *in, struct qpemu_port *out, struct sk_buf
 		return -ENOMEM;
 	}
 	skb_clear_tstamp(skb);
-	return qpemu_port_xmit(out, skb);
+	return qpemu_relay_out(out, skb);
 }
 
 static int relay_multicast(struct qpemu_port *in, struct sk_buff *skb)
@@ -293,7 +300,7 @@ static void send_smp(struct qpemu_node *node, const struct datagram *d, u16 dlid
 	if (!skb)
 		return;
 	if (out)
-		qpemu_port_xmit(out, skb);
+		qpemu_relay_out(out, skb);
 	else
 		relay(node->ports[0], skb);
 }
@@ -445,7 +452,8 @@ void qpemu_relay_rx(struct qpemu_port *port, struct sk_buff *skb)
 		kfree_skb(skb);
 	} else if (dlid_of(skb) == QPEMU_LID_PERMISSIVE) {
 		to_self(port, skb);
-	} else if (!management && enforces(port, QPEMU_ENFORCE_IN) && !admits(port, skb)) {
+	} else if (!management && enforces(port, QPEMU_ENFORCE_IN) &&
+		   !admits(port, skb)) {
 		count_pkey(port, QPEMU_PORT_RCV_CONSTRAINT);
 		kfree_skb(skb);
 	} else {

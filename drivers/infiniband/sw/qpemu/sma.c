@@ -386,7 +386,7 @@ static __be16 set_notice(struct qpemu_smp *req)
 }
 
 /**
- * struct attribute - what can be asked for
+ * struct sma_attribute - what can be asked for
  * @id: attribute
  * @switches: only switches have it
  * @get: fill in the data, which is zero
@@ -394,7 +394,7 @@ static __be16 set_notice(struct qpemu_smp *req)
  *
  * Both under node->lock. Return: status of the MAD.
  */
-static const struct attribute {
+static const struct sma_attribute {
 	__be16 id;
 	bool switches;
 	__be16 (*get)(struct qpemu_smp *req);
@@ -414,21 +414,22 @@ static const struct attribute {
 	{ IB_SMP_ATTR_LED_INFO, false, get_led, set_led },
 };
 
-static const struct attribute *find_attribute(const struct qpemu_smp *req)
+static const struct sma_attribute *find_attribute(const struct qpemu_smp *req)
 {
 	bool is_switch = req->node->type == RDMA_NODE_IB_SWITCH;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(attributes); i++)
 		if (attributes[i].id == req->smp->attr_id)
-			return is_switch || !attributes[i].switches ? &attributes[i] : NULL;
+			return is_switch || !attributes[i].switches ?
+			       &attributes[i] : NULL;
 	return NULL;
 }
 
 /* The answer to Set is what there is now. */
 static __be16 carry_out(struct qpemu_smp *req)
 {
-	const struct attribute *attr = find_attribute(req);
+	const struct sma_attribute *attr = find_attribute(req);
 	struct ib_smp *smp = req->smp;
 	bool set = smp->method == IB_MGMT_METHOD_SET;
 	__be16 status = 0;
@@ -485,7 +486,8 @@ static bool is_request(u8 method)
 /* 13.4.7: what is wrong with the request as such */
 static u16 check_header(const struct ib_smp *smp)
 {
-	if (smp->base_version != IB_MGMT_BASE_VERSION || smp->class_version != CLASS_VERSION)
+	if (smp->base_version != IB_MGMT_BASE_VERSION ||
+	    smp->class_version != CLASS_VERSION)
 		return IB_MGMT_MAD_STATUS_BAD_VERSION;
 	switch (smp->method) {
 	case IB_MGMT_METHOD_GET:
@@ -594,7 +596,8 @@ static void init_vls(struct qpemu_port *port, unsigned int rows)
 	}
 }
 
-int qpemu_sma_init_port(struct qpemu_node *node, struct qpemu_port *port, u8 num, __be64 guid)
+int qpemu_sma_init_port(struct qpemu_node *node, struct qpemu_port *port, u8 num,
+			__be64 guid)
 {
 	unsigned int rows = node->type == RDMA_NODE_IB_SWITCH ? node->num_ports + 1 : 1;
 

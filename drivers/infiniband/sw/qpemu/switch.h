@@ -12,7 +12,7 @@ enum qpemu_dr {
 	QPEMU_DR_DROP,	/* nowhere: it is malformed */
 	QPEMU_DR_HERE,	/* to the agent, or to a subnet manager here */
 	QPEMU_DR_PORT,	/* out of a port */
-	QPEMU_DR_LID,	/* the rest of the way by LID: DrDLID, or on the way back DrSLID */
+	QPEMU_DR_LID,	/* on by LID: DrDLID, or on the way back DrSLID */
 };
 
 /**
@@ -31,6 +31,8 @@ enum qpemu_dr qpemu_dr_step(struct ib_smp *smp, u8 in, u8 num_ports, u8 *out);
 u8 qpemu_relay_unicast(const struct qpemu_tables *tables, u16 own, u16 dlid);
 /* Ports for a multicast LID, bit by number, but not 0 and not @in. */
 u64 qpemu_relay_multicast(const struct qpemu_tables *tables, u16 dlid, u8 in);
+/* By a port, without a question; KUnit tests put themselves in its place. */
+int qpemu_relay_out(struct qpemu_port *out, struct sk_buff *skb);
 /* struct qpemu_node_ops */
 void qpemu_relay_rx(struct qpemu_port *port, struct sk_buff *skb);
 int qpemu_relay_tx(struct qpemu_port *port, struct sk_buff *skb);

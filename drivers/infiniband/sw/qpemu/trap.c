@@ -138,7 +138,8 @@ static struct trap *find_slot(struct qpemu_traps *traps, const struct qpemu_port
 }
 
 /* @notice: all but the issuer and the count */
-static void raise_trap(const struct qpemu_port *port, const struct ib_mad_notice_attr *notice)
+static void raise_trap(const struct qpemu_port *port,
+		       const struct ib_mad_notice_attr *notice)
 {
 	struct qpemu_traps *traps = port->node->traps;
 	const struct qpemu_port *mgmt = qpemu_port_mgmt(port);
