@@ -134,7 +134,8 @@ static int query_pkey(struct ib_device *ibdev, u32 num, u16 index, u16 *pkey)
 /* For /sys/class/infiniband/../counters: no other agent is here. */
 static int process_mad(struct ib_device *ibdev, int flags, u32 num,
 		       const struct ib_wc *wc, const struct ib_grh *grh,
-		       const struct ib_mad *in, struct ib_mad *out, size_t *out_size, u16 *out_pkey_index)
+		       const struct ib_mad *in, struct ib_mad *out, size_t *out_size,
+		       u16 *out_pkey_index)
 {
 	*out = *in;
 	if (in->mad_hdr.mgmt_class != IB_MGMT_CLASS_PERF_MGMT ||
