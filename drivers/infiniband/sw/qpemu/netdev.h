@@ -45,6 +45,9 @@ void qpemu_eth_exit(void);
 
 /* netdev.c */
 void qpemu_netdev_init_dev(struct qpemu_dev *dev);
+/* The netdevice has moved to another network namespace, or is gone. Any context. */
+void qpemu_netdev_moved(struct qpemu_dev *dev);
+void qpemu_netdev_gone(struct qpemu_dev *dev);
 int qpemu_netdev_init(void);
 void qpemu_netdev_exit(void);
 
