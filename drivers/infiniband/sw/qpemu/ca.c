@@ -161,8 +161,8 @@ static void dealloc_driver(struct ib_device *ibdev)
 	struct qpemu_ca *ca = container_of(to_qdev(ibdev), struct qpemu_ca, dev);
 
 	qpemu_cable_unplug(&ca->port);
-	qpemu_ib_stop_loop(ca);
 	qpemu_sma_free_node(&ca->node);
+	qpemu_ib_stop_loop(ca);
 	qpemu_sma_free_port(&ca->port);
 	qpemu_dev_cleanup(&ca->dev);
 }
@@ -300,12 +300,13 @@ static int newlink(const char *name, struct net_device *ndev)
 {
 	struct qpemu_ca *ca = alloc_ca(ndev);
 	struct ib_device *ibdev;
-	int err = 0;
+	int err;
 
 	if (!ca)
 		return -ENOMEM;
 	ibdev = &ca->dev.ibdev;
 	ibdev->link_ops = &link_ops;
+	strscpy(ibdev->node_desc, name, sizeof(ibdev->node_desc));
 	ib_mark_name_assigned_by_user(ibdev);
 	ca->port.disabled = true;
 	err = qpemu_cable_plug(&ca->port, ndev);

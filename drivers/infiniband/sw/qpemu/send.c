@@ -64,6 +64,22 @@ static struct qpemu_av *av_of(struct qpemu_qp *qp, const struct rxe_send_wqe *ra
 	return av;
 }
 
+/*
+ * How large a datagram may be. InfiniBand's subnet management may have raised it since
+ * the queue pair was set up.
+ */
+static u32 datagram_mtu(struct qpemu_qp *qp)
+{
+	const struct qpemu_port *port = to_qdev(qp->ibqp.device)->port;
+	u16 mtu;
+
+	if (!port)
+		return qp->mtu;
+	mtu = ib_mtu_enum_to_int(READ_ONCE(port->mtu));
+	qp->mtu = max(qp->mtu, mtu);
+	return mtu;
+}
+
 /* What a datagram needs besides. Return: completion status. */
 static u8 check_datagram(struct qpemu_qp *qp, const struct rxe_send_wqe *raw,
 			 struct qpemu_wqe *wqe)
@@ -78,7 +94,7 @@ static u8 check_datagram(struct qpemu_qp *qp, const struct rxe_send_wqe *raw,
 	/* IBA v1 10.2.5: with the high bit set the queue pair's own is sent. */
 	if (wqe->ud.qkey & BIT(31))
 		wqe->ud.qkey = qp->qkey;
-	return wqe->length > qp->mtu ? IB_WC_LOC_LEN_ERR : IB_WC_SUCCESS;
+	return wqe->length > datagram_mtu(qp) ? IB_WC_LOC_LEN_ERR : IB_WC_SUCCESS;
 }
 
 static u8 check_local(const struct rxe_send_wqe *raw, struct qpemu_wqe *wqe)
