@@ -64,6 +64,22 @@ static struct qpemu_av *av_of(struct qpemu_qp *qp, const struct rxe_send_wqe *ra
 	return av;
 }
 
+/*
+ * How large a datagram may be. InfiniBand's subnet management may have raised it since
+ * the queue pair was set up.
+ */
+static u32 datagram_mtu(struct qpemu_qp *qp)
+{
+	const struct qpemu_port *port = to_qdev(qp->ibqp.device)->port;
+	u16 mtu;
+
+	if (!port)
+		return qp->mtu;
+	mtu = ib_mtu_enum_to_int(READ_ONCE(port->mtu));
+	qp->mtu = max(qp->mtu, mtu);
+	return mtu;
+}
+
 /* What a datagram needs besides. Return: completion status. */
 static u8 check_datagram(struct qpemu_qp *qp, const struct rxe_send_wqe *raw,
 			 struct qpemu_wqe *wqe)
@@ -72,10 +88,13 @@ static u8 check_datagram(struct qpemu_qp *qp, const struct rxe_send_wqe *raw,
 		return IB_WC_LOC_QP_OP_ERR;
 	wqe->ud.qpn = raw->wr.wr.ud.remote_qpn & 0xffffff;
 	wqe->ud.qkey = raw->wr.wr.ud.remote_qkey;
+	wqe->ud.pkey_index = raw->wr.wr.ud.pkey_index;
+	if (qpemu_is_management(qp) && wqe->ud.pkey_index >= QPEMU_NUM_PKEYS)
+		return IB_WC_LOC_QP_OP_ERR;
 	/* IBA v1 10.2.5: with the high bit set the queue pair's own is sent. */
 	if (wqe->ud.qkey & BIT(31))
 		wqe->ud.qkey = qp->qkey;
-	return wqe->length > qp->mtu ? IB_WC_LOC_LEN_ERR : IB_WC_SUCCESS;
+	return wqe->length > datagram_mtu(qp) ? IB_WC_LOC_LEN_ERR : IB_WC_SUCCESS;
 }
 
 static u8 check_local(const struct rxe_send_wqe *raw, struct qpemu_wqe *wqe)
@@ -345,6 +364,7 @@ static int raw_from_wr(struct qpemu_qp *qp, const struct ib_send_wr *wr,
 	} else if (!qpemu_connected(qp)) {
 		to->wr.ud.remote_qpn = ud_wr(wr)->remote_qpn;
 		to->wr.ud.remote_qkey = ud_wr(wr)->remote_qkey;
+		to->wr.ud.pkey_index = ud_wr(wr)->pkey_index;
 	}
 	return raw_data(qp, wr, &raw->wqe.dma);
 }

@@ -5,6 +5,13 @@
 
 #include "qpemu.h"
 
+/* main.c */
+extern const struct ib_device_ops qpemu_device_ops;
+/* What devices of all link layers have in common, but for @ops. Return: 0 or -ENOMEM. */
+int qpemu_dev_init(struct qpemu_dev *dev, struct net_device *ndev);
+void qpemu_dev_cleanup(struct qpemu_dev *dev);
+int qpemu_dellink(struct ib_device *ibdev);
+
 /* port.c: the device and its port */
 int qpemu_query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		       struct ib_udata *udata);
@@ -24,7 +31,7 @@ void qpemu_disassociate_ucontext(struct ib_ucontext *ibuc);
 int qpemu_alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata);
 int qpemu_dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata);
 
-/* mad.c: performance management */
+/* pma.c: performance management of RoCE devices */
 int qpemu_process_mad(struct ib_device *ibdev, int flags, u32 port, const struct ib_wc *wc,
 		      const struct ib_grh *grh, const struct ib_mad *in, struct ib_mad *out,
 		      size_t *out_size, u16 *out_pkey_index);
