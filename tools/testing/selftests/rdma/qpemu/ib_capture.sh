@@ -14,12 +14,14 @@
 need tshark editcap tcpdump ethtool
 
 # tshark takes whole packets of InfiniBand for what they are if told so; editcap
-# takes the Ethernet header away
+# takes the Ethernet header away. The hellos of the cable's ends have a version that
+# no packet has.
 as_infiniband()
 {
 	editcap -F pcap -T user0 -C 14 "$1" "$1.ib" &&
 		tshark -o 'uat:user_dlts:"User 0 (DLT=147)","infiniband","0","","0",""' \
-			--disable-protocol rpcordma -r "$1.ib" "${@:2}" 2>/dev/null
+			--disable-protocol rpcordma -r "$1.ib" \
+			-Y 'infiniband.lrh.lver != 15' "${@:2}" 2>/dev/null
 }
 
 decoded()

@@ -531,6 +531,25 @@ static struct packet wrong_datagram(void)
 	return p;
 }
 
+/*
+ * What ends of a cable say to each other, by one who is no end of it: a version that
+ * no packet has, that of the protocol, an operation, two sessions
+ */
+static struct packet hello(void)
+{
+	struct packet p = { .len = 12 };
+
+	noise(p.b, p.len);
+	p.b[0] |= 0x0f;
+	if (any(8))
+		p.b[1] = 1;
+	if (any(8))
+		put(p.b + 2, 2, any(4));
+	if (!any(8))
+		p.len = any(64);
+	return p;
+}
+
 static struct packet only_noise(void)
 {
 	struct packet p = { .bth = LRH };
@@ -590,6 +609,7 @@ static struct attack {
 	{ "performance of what is not there", wrong_performance },
 	{ "connection management without a connection", wrong_connection },
 	{ "datagrams that do not fit", wrong_datagram },
+	{ "hellos of a stranger", hello },
 	{ "noise", only_noise },
 	{ "subnet management at random", take_over, .takes_over = true },
 };
