@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Segmentation of RoCEv2 super-packets, and the invariant CRC.
+ * Segmentation of super-packets of RoCEv2 and of InfiniBand's own link layer, and
+ * the invariant CRC.
  *
  * A super-packet is [IP][UDP][BTH][extended headers][payload][pad][4 bytes].
  * The BTH has the opcode of the whole: that which the message, or the range of
@@ -10,6 +11,9 @@
  *
  * A train (SKB_GSO_UDP_L4 besides) is [IP][UDP] and then complete packets of a
  * size, [BTH][extended headers][payload][pad][4 bytes] each.
+ *
+ * InfiniBand has a local route header (LRH), and maybe a GRH, where RoCEv2 has
+ * [IP][UDP].
  */
 
 #include <linux/crc32.h>
@@ -33,6 +37,14 @@ union roce_l3 {
 	struct ipv6hdr ipv6;	/* or a GRH */
 };
 
+/* What routers change of a GRH, or of the IPv6 header that is like it */
+static void roce_mask_ipv6(struct ipv6hdr *ipv6)
+{
+	ipv6->priority = 0xf;
+	memset(ipv6->flow_lbl, 0xff, sizeof(ipv6->flow_lbl));
+	ipv6->hop_limit = 0xff;
+}
+
 /* Network header, UDP header if there is one, and BTH as the CRC sees them. */
 static u32 roce_crc_headers(const struct sk_buff *skb, __be16 protocol, int offset)
 {
@@ -55,9 +67,7 @@ static u32 roce_crc_headers(const struct sk_buff *skb, __be16 protocol, int offs
 
 		len = sizeof(*ipv6);
 		memcpy(ipv6, l3, len);
-		ipv6->priority = 0xf;
-		memset(ipv6->flow_lbl, 0xff, sizeof(ipv6->flow_lbl));
-		ipv6->hop_limit = 0xff;
+		roce_mask_ipv6(ipv6);
 	}
 
 	if (protocol != htons(ETH_P_IBOE)) {
@@ -74,21 +84,10 @@ static u32 roce_crc_headers(const struct sk_buff *skb, __be16 protocol, int offs
 	return crc32_le(ROCE_ICRC_SEED, pseudo, len + sizeof(*bth));
 }
 
-/**
- * roce_icrc - invariant CRC of a RoCE packet
- * @skb: the packet; its network header, and its UDP header behind that without
- *	options between them, must be set and be in the linear part
- * @protocol: what stands at the network header: ETH_P_IP or ETH_P_IPV6
- *	(RoCEv2), ETH_P_IBOE for a GRH (RoCEv1)
- * @offset: where the BTH begins, counted from skb->data
- * @len: bytes from there to the CRC, at least those of the BTH
- *
- * Return: the CRC as it stands in the packet.
- */
-__le32 roce_icrc(const struct sk_buff *skb, __be16 protocol, int offset, unsigned int len)
+/* Behind the headers; the result is the CRC as it stands in the packet. */
+static __le32 roce_crc_rest(u32 crc, const struct sk_buff *skb, unsigned int from,
+			    unsigned int to)
 {
-	unsigned int from = offset + sizeof(struct roce_bth), to = offset + len;
-	u32 crc = roce_crc_headers(skb, protocol, offset);
 	unsigned int done, part;
 	struct skb_seq_state st;
 	const u8 *data;
@@ -102,7 +101,61 @@ __le32 roce_icrc(const struct sk_buff *skb, __be16 protocol, int offset, unsigne
 	}
 	return cpu_to_le32(~crc);
 }
+
+/**
+ * roce_icrc - invariant CRC of a RoCE packet
+ * @skb: the packet; its network header, and its UDP header behind that without
+ *	options between them, must be set and be in the linear part
+ * @protocol: what stands at the network header: ETH_P_IP or ETH_P_IPV6
+ *	(RoCEv2), ETH_P_IBOE for a GRH (RoCEv1)
+ * @offset: where the BTH begins, counted from skb->data
+ * @len: bytes from there to the CRC, at least those of the BTH
+ *
+ * Return: the CRC as it stands in the packet.
+ */
+__le32 roce_icrc(const struct sk_buff *skb, __be16 protocol, int offset, unsigned int len)
+{
+	u32 crc = roce_crc_headers(skb, protocol, offset);
+
+	return roce_crc_rest(crc, skb, offset + sizeof(struct roce_bth), offset + len);
+}
 EXPORT_SYMBOL_GPL(roce_icrc);
+
+/**
+ * roce_icrc_ib - invariant CRC of a packet of InfiniBand's own link layer
+ * @skb: the packet
+ * @offset: where the LRH begins, counted from skb->data
+ * @len: bytes from there to the CRC, at least those of the headers up to the BTH
+ *
+ * Without a GRH the packet stays in its subnet, where only the VL may change; a
+ * GRH is for routers, which give it another LRH.
+ *
+ * Return: the CRC as it stands in the packet.
+ */
+__le32 roce_icrc_ib(const struct sk_buff *skb, int offset, unsigned int len)
+{
+	u8 pseudo[IB_LRH_LEN + sizeof(struct ipv6hdr) + sizeof(struct roce_bth)] __aligned(4);
+	unsigned int headers;
+	struct roce_bth *bth;
+
+	if (skb_copy_bits(skb, offset, pseudo, IB_LRH_LEN))
+		return 0;
+	headers = ib_bth_offset(pseudo);
+	bth = (struct roce_bth *)(pseudo + headers);
+	headers += sizeof(*bth);
+	if (skb_copy_bits(skb, offset, pseudo, headers))
+		return 0;
+	bth->qpn |= htonl(ROCE_BTH_RESV8A);
+	if (ib_has_grh(pseudo)) {
+		memset(pseudo, 0xff, IB_LRH_LEN);
+		roce_mask_ipv6((struct ipv6hdr *)(pseudo + IB_LRH_LEN));
+	} else {
+		pseudo[0] |= IB_LRH_VL;
+	}
+	return roce_crc_rest(crc32_le(~0, pseudo, headers), skb, offset + headers,
+			     offset + len);
+}
+EXPORT_SYMBOL_GPL(roce_icrc_ib);
 
 #define RETH_LEN	16
 #define AETH_LEN	4
@@ -175,15 +228,23 @@ static const struct roce_split *roce_split_of(u8 opcode)
 	return &roce_splits[op];
 }
 
+/* What is below the BTH */
+enum roce_kind {
+	ROCE_IPV4,	/* and UDP */
+	ROCE_IPV6,
+	ROCE_IB,
+};
+
 /**
  * struct roce_super - a super-packet, parsed and checked
- * @skb: the super-packet, skb->data at its UDP header
+ * @skb: the super-packet, skb->data at its UDP header or LRH
  * @split: how to cut it; NULL if it is a train, which has none of what follows
  *	up to @pad
  * @bth: its BTH
  * @ext: its extended headers
  * @service: transport service, to be put into every opcode
- * @is_ipv6: network protocol
+ * @kind: what is below the BTH
+ * @below: bytes of it, from skb->data
  * @pad: bytes of padding at its end
  * @mtu: payload of all packets but the last; of a train: bytes of each packet
  *	from its BTH on
@@ -198,7 +259,8 @@ struct roce_super {
 	const struct roce_bth *bth;
 	const u8 *ext;
 	u8 service;
-	bool is_ipv6;
+	u8 kind;
+	u8 below;
 	u8 pad;
 	unsigned int mtu;
 	unsigned int payload;
@@ -221,11 +283,11 @@ static void roce_parse_ip_id(struct roce_super *super)
 /* One packet that is too long */
 static bool roce_parse_long(struct roce_super *super)
 {
-	unsigned int headers = sizeof(struct udphdr) + sizeof(struct roce_bth);
+	unsigned int headers = super->below + sizeof(struct roce_bth);
 	struct sk_buff *skb = super->skb;
 	bool ends;
 
-	super->bth = (void *)(skb->data + sizeof(struct udphdr));
+	super->bth = (void *)(skb->data + super->below);
 	super->split = roce_split_of(super->bth->opcode);
 	if (!super->split)
 		return false;
@@ -233,7 +295,7 @@ static bool roce_parse_long(struct roce_super *super)
 	headers += super->split->ext;
 	if (!pskb_may_pull(skb, headers))
 		return false;
-	super->bth = (void *)(skb->data + sizeof(struct udphdr));
+	super->bth = (void *)(skb->data + super->below);
 	super->ext = (void *)(super->bth + 1);
 	super->service = super->bth->opcode & ROCE_SERVICE;
 	super->pad = (super->bth->flags & ROCE_BTH_PAD) >> ROCE_BTH_PAD_SHIFT;
@@ -252,7 +314,7 @@ static bool roce_parse_long(struct roce_super *super)
 /* Packets of a size, one after the other */
 static bool roce_parse_train(struct roce_super *super)
 {
-	unsigned int len = super->skb->len - sizeof(struct udphdr);
+	unsigned int len = super->skb->len - super->below;
 
 	if (super->mtu < ROCE_MIN_OVERHEAD || super->mtu % 4 || len % super->mtu)
 		return false;
@@ -261,19 +323,32 @@ static bool roce_parse_train(struct roce_super *super)
 	return true;
 }
 
-static bool roce_parse(struct roce_super *super, struct sk_buff *skb, bool is_ipv6)
+/* Where the BTH is. The CRC knows of no IP options or extension headers. */
+static bool roce_parse_below(struct roce_super *super)
 {
-	unsigned int l3_len = is_ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	struct sk_buff *skb = super->skb;
+	unsigned int l3_len;
 
-	if (!pskb_may_pull(skb, sizeof(struct udphdr) + sizeof(struct roce_bth)))
-		return false;
-	/* The CRC knows of no IP options or extension headers. */
-	if (skb_transport_offset(skb) - skb_network_offset(skb) != l3_len)
-		return false;
+	if (super->kind == ROCE_IB) {
+		if (!pskb_may_pull(skb, IB_LRH_LEN) || !ib_is_iba(skb->data))
+			return false;
+		super->below = ib_bth_offset(skb->data);
+		return true;
+	}
+	super->below = sizeof(struct udphdr);
+	l3_len = super->kind == ROCE_IPV6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	return skb_transport_offset(skb) - skb_network_offset(skb) == l3_len;
+}
+
+static bool roce_parse(struct roce_super *super, struct sk_buff *skb, enum roce_kind kind)
+{
 	super->skb = skb;
-	super->is_ipv6 = is_ipv6;
+	super->kind = kind;
 	super->mtu = skb_shinfo(skb)->gso_size;
-	if (!is_ipv6)
+	if (!roce_parse_below(super) ||
+	    !pskb_may_pull(skb, super->below + sizeof(struct roce_bth)))
+		return false;
+	if (kind == ROCE_IPV4)
 		roce_parse_ip_id(super);
 	return skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4 ? roce_parse_train(super) :
 							    roce_parse_long(super);
@@ -342,12 +417,11 @@ static void roce_put_bth(const struct roce_super *super, unsigned int i,
 }
 
 /* The fields of IP and UDP that depend on the packet; the CRC covers them. */
-static void roce_fix_lengths(const struct roce_super *super, unsigned int i,
-			     struct sk_buff *seg)
+static void roce_fix_udp(const struct roce_super *super, unsigned int i, struct sk_buff *seg)
 {
 	unsigned int len = skb_tail_pointer(seg) - skb_transport_header(seg);
 
-	if (super->is_ipv6) {
+	if (super->kind == ROCE_IPV6) {
 		ipv6_hdr(seg)->payload_len = htons(len);
 	} else {
 		ip_hdr(seg)->tot_len = htons(len + sizeof(struct iphdr));
@@ -357,12 +431,38 @@ static void roce_fix_lengths(const struct roce_super *super, unsigned int i,
 	udp_hdr(seg)->check = 0;
 }
 
+/* The same of LRH and GRH */
+static void roce_fix_ib(struct sk_buff *seg)
+{
+	u8 *lrh = skb_network_header(seg);
+	unsigned int len = skb_tail_pointer(seg) - lrh;
+	struct ipv6hdr *grh = (struct ipv6hdr *)(lrh + IB_LRH_LEN);
+
+	ib_set_len(lrh, len);
+	if (ib_has_grh(lrh))
+		grh->payload_len = htons(len - IB_LRH_LEN - sizeof(*grh));
+}
+
+static __le32 roce_icrc_of(const struct roce_super *super, const struct sk_buff *seg, int bth)
+{
+	unsigned int end = seg->len - ROCE_ICRC_LEN;
+	unsigned int lrh = bth - super->below;
+
+	switch (super->kind) {
+	case ROCE_IPV4:
+		return roce_icrc(seg, htons(ETH_P_IP), bth, end - bth);
+	case ROCE_IPV6:
+		return roce_icrc(seg, htons(ETH_P_IPV6), bth, end - bth);
+	default:
+		return roce_icrc_ib(seg, lrh, end - lrh);
+	}
+}
+
 /* From the BTH to the payload, padding and room for the CRC. Return: 0 or -errno. */
 static int roce_put_part(const struct roce_super *super, unsigned int i,
 			 const struct roce_part *part, struct sk_buff *seg)
 {
-	unsigned int payload = sizeof(struct udphdr) + sizeof(struct roce_bth) +
-			       super->split->ext;
+	unsigned int payload = super->below + sizeof(struct roce_bth) + super->split->ext;
 
 	roce_put_bth(super, i, part, seg);
 	if (skb_copy_bits(super->skb, payload + part->offset, skb_put(seg, part->len),
@@ -376,7 +476,7 @@ static int roce_put_part(const struct roce_super *super, unsigned int i,
 static int roce_put_whole(const struct roce_super *super, unsigned int i,
 			  struct sk_buff *seg)
 {
-	return skb_copy_bits(super->skb, sizeof(struct udphdr) + i * super->mtu,
+	return skb_copy_bits(super->skb, super->below + i * super->mtu,
 			     skb_put(seg, super->mtu), super->mtu);
 }
 
@@ -385,8 +485,7 @@ static struct sk_buff *roce_make_segment(const struct roce_super *super, unsigne
 	struct sk_buff *skb = super->skb;
 	unsigned int headroom = skb_mac_header(skb) - skb->head;
 	unsigned int tunnel = skb_tnl_header_len(skb);
-	unsigned int headers = skb->data - skb_mac_header(skb) + sizeof(struct udphdr);
-	__be16 protocol = super->is_ipv6 ? htons(ETH_P_IPV6) : htons(ETH_P_IP);
+	unsigned int headers = skb->data - skb_mac_header(skb) + super->below;
 	unsigned int size = super->mtu;
 	struct roce_part part;
 	struct sk_buff *seg;
@@ -398,7 +497,7 @@ static struct sk_buff *roce_make_segment(const struct roce_super *super, unsigne
 		size = sizeof(struct roce_bth) + part.ext_len + part.len + part.pad +
 		       ROCE_ICRC_LEN;
 	}
-	seg = alloc_skb(headroom + headers + size, GFP_ATOMIC);
+	seg = alloc_skb(headroom + headers + size + IB_VCRC_LEN, GFP_ATOMIC);
 	if (!seg)
 		return NULL;
 
@@ -419,8 +518,11 @@ static struct sk_buff *roce_make_segment(const struct roce_super *super, unsigne
 		kfree_skb(seg);
 		return NULL;
 	}
-	roce_fix_lengths(super, i, seg);
-	icrc = roce_icrc(seg, protocol, bth, seg->len - bth - ROCE_ICRC_LEN);
+	if (super->kind == ROCE_IB)
+		roce_fix_ib(seg);
+	else
+		roce_fix_udp(super, i, seg);
+	icrc = roce_icrc_of(super, seg, bth);
 	memcpy(skb_tail_pointer(seg) - ROCE_ICRC_LEN, &icrc, ROCE_ICRC_LEN);
 	return seg;
 }
@@ -440,23 +542,14 @@ static void roce_pass_ownership(struct sk_buff *skb, struct sk_buff *last)
 		swap(skb_shinfo(last)->destructor_arg, skb_shinfo(skb)->destructor_arg);
 }
 
-/**
- * roce_gso_segment - cut a super-packet into packets
- * @skb: the super-packet, skb->data at its UDP header
- * @features: features for the output path
- * @is_ipv6: its network protocol
- *
- * Return: the list of packets; NULL if none need be made; -EINVAL if @skb is
- * malformed, -ENOMEM.
- */
-struct sk_buff *roce_gso_segment(struct sk_buff *skb, netdev_features_t features,
-				 bool is_ipv6)
+static struct sk_buff *roce_segment(struct sk_buff *skb, netdev_features_t features,
+				    enum roce_kind kind)
 {
 	struct sk_buff *segs = NULL, *last = NULL, *seg;
 	struct roce_super super;
 	unsigned int i;
 
-	if (!roce_parse(&super, skb, is_ipv6))
+	if (!roce_parse(&super, skb, kind))
 		return ERR_PTR(-EINVAL);
 	if (skb_gso_ok(skb, features | NETIF_F_GSO_ROBUST)) {
 		skb_shinfo(skb)->gso_segs = super.num;
@@ -481,4 +574,34 @@ struct sk_buff *roce_gso_segment(struct sk_buff *skb, netdev_features_t features
 	skb->ip_summed = CHECKSUM_UNNECESSARY;
 	return segs;
 }
+
+/**
+ * roce_gso_segment - cut a super-packet into packets
+ * @skb: the super-packet, skb->data at its UDP header
+ * @features: features for the output path
+ * @is_ipv6: its network protocol
+ *
+ * Return: the list of packets; NULL if none need be made; -EINVAL if @skb is
+ * malformed, -ENOMEM.
+ */
+struct sk_buff *roce_gso_segment(struct sk_buff *skb, netdev_features_t features,
+				 bool is_ipv6)
+{
+	return roce_segment(skb, features, is_ipv6 ? ROCE_IPV6 : ROCE_IPV4);
+}
 EXPORT_SYMBOL_GPL(roce_gso_segment);
+
+/**
+ * roce_gso_segment_ib - the same for InfiniBand's own link layer
+ * @skb: the super-packet, skb->data and its network header at the LRH
+ * @features: features for the output path
+ *
+ * The packets end with their invariant CRC, and have room for the variant one.
+ *
+ * Return: as roce_gso_segment().
+ */
+struct sk_buff *roce_gso_segment_ib(struct sk_buff *skb, netdev_features_t features)
+{
+	return roce_segment(skb, features, ROCE_IB);
+}
+EXPORT_SYMBOL_GPL(roce_gso_segment_ib);

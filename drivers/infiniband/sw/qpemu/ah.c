@@ -12,8 +12,6 @@ static struct qpemu_av *new_av(struct ib_ah *ibah, const struct rdma_ah_attr *at
 	struct qpemu_av *av;
 	int err;
 
-	if (attr->type != RDMA_AH_ATTR_TYPE_ROCE || !(rdma_ah_get_ah_flags(attr) & IB_AH_GRH))
-		return ERR_PTR(-EINVAL);
 	av = kzalloc_obj(*av, gfp);
 	if (!av)
 		return ERR_PTR(-ENOMEM);

@@ -3,6 +3,7 @@
 #ifndef _QPEMU_ENGINE_H
 #define _QPEMU_ENGINE_H
 
+#include "fabric.h"
 #include "packet.h"
 #include "qpemu.h"
 
@@ -53,6 +54,14 @@ void qpemu_qp_settle(struct qpemu_qp *qp);
 /* Run both sides from a softirq of its own; any context. */
 void qpemu_qp_kick(struct qpemu_qp *qp);
 void qpemu_qp_kicked(struct work_struct *work);
+
+/* The P_Key that a queue pair's packets have; @index is below QPEMU_NUM_PKEYS. */
+static inline u16 qpemu_pkey(const struct qpemu_qp *qp, u16 index)
+{
+	const struct qpemu_port *port = to_qdev(qp->ibqp.device)->port;
+
+	return likely(!port) ? QPEMU_PKEY : READ_ONCE(port->pkeys[index]);
+}
 
 static inline void qpemu_todo(struct qpemu_qp *qp, int what)
 {

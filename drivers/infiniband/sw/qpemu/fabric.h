@@ -23,19 +23,20 @@
 #define _QPEMU_FABRIC_H
 
 #include <linux/if_ether.h>
-#include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
-#include <linux/u64_stats_sync.h>
+#include <net/roce.h>
 #include <rdma/ib_mad.h>
+#include <rdma/ib_pack.h>
 #include <rdma/ib_smi.h>
 #include <rdma/ib_verbs.h>
 
 struct net_device;
 struct qpemu_cable;
 struct qpemu_node;
+struct qpemu_traps;
 
 #define QPEMU_IB_PROTOCOL	ETH_P_802_EX1
 
@@ -45,12 +46,25 @@ struct qpemu_node;
 #define QPEMU_QP1		1
 #define QPEMU_VL_MANAGEMENT	15
 
+/* A link is what the cable says it is: a width and a speed to be shown */
+#define QPEMU_LINK_WIDTH	IB_WIDTH_4X
+#define QPEMU_LINK_SPEED	IB_SPEED_QDR
+
+/* What a packet has beside its payload, at most, from the LRH to the VCRC */
+#define QPEMU_IB_OVERHEAD	(IB_LRH_BYTES + IB_GRH_BYTES + IB_BTH_BYTES + 28 + \
+				 ROCE_ICRC_LEN + IB_VCRC_LEN)
+
 #define QPEMU_MAX_PORTS		36	/* of a switch, without port 0 */
 #define QPEMU_NUM_PKEYS		32	/* a block of the P_Key table */
 #define QPEMU_NUM_GUIDS		8	/* a block of GUIDInfo */
+#define QPEMU_NUM_SLS		16
 #define QPEMU_NUM_VLS		8	/* data VLs, VLCap 4 */
 #define QPEMU_NUM_LIDS		QPEMU_LID_MULTICAST
 #define QPEMU_NUM_MLIDS		1024
+
+/* struct ib_port_info.operationalvl_pei_peo_fpi_fpo: a switch checks P_Keys */
+#define QPEMU_ENFORCE_IN	0x08	/* of what comes in by the port */
+#define QPEMU_ENFORCE_OUT	0x04	/* of what goes out */
 
 /**
  * struct qpemu_lrh - local route header, IBA v1 7.7
@@ -71,6 +85,7 @@ struct qpemu_lrh {
 
 static_assert(sizeof(struct qpemu_lrh) == IB_LRH_BYTES);
 
+#define QPEMU_LVER_MASK		0x0f
 #define QPEMU_LNH_MASK		0x3
 #define QPEMU_LNH_BTH		0x2	/* IBA local: a BTH follows */
 #define QPEMU_LNH_GRH		0x3	/* IBA global: a GRH follows */
@@ -87,7 +102,7 @@ static inline u8 qpemu_lrh_sl(const struct qpemu_lrh *lrh)
 
 /* What PortCounters and PortCountersExtended tell, IBA v1 16.1.3.5 and 16.1.4.11 */
 enum qpemu_port_counter {
-	QPEMU_PORT_XMIT_WORDS,		/* of four bytes, LRH to VCRC */
+	QPEMU_PORT_XMIT_WORDS,		/* of four bytes, LRH to ICRC */
 	QPEMU_PORT_RCV_WORDS,
 	QPEMU_PORT_XMIT_PKTS,
 	QPEMU_PORT_RCV_PKTS,
@@ -116,24 +131,28 @@ struct qpemu_port_stats {
  * @cable: its netdevice, NULL if there is none; RCU; see cable.c
  * @stats: per CPU
  * @cleared: what @stats were when a performance manager set the counters to
- *	zero; under node->lock
+ *	zero: those of PortCounters, and those of PortCountersExtended; under
+ *	node->lock
  * @trained: the other end of the cable is a port, too, and its netdevice is up
  * @state: enum ib_port_state
  * @down_default: physical state of a link that is taken down: IB_PORT_PHYS_STATE_*,
  *	polling or sleeping
- * @disabled: subnet management has taken the link down
+ * @disabled: subnet management has taken the link down, and it is to stay so; see
+ *	qpemu_cable_retrain()
  * @lid: base LID; of a switch that of port 0 only
  * @lmc: how many of the lower bits of its LIDs are the path bits
  * @sm_lid: where the subnet manager is
  * @sm_sl: how to get there
  * @mtu: enum ib_mtu: NeighborMTU; never beyond @mtu_cap
- * @mtu_cap: enum ib_mtu: what the netdevice can carry
+ * @mtu_cap: enum ib_mtu: what the netdevice can carry; cable.c keeps it, and @mtu
+ *	below it
  * @op_vls: operational data VLs as PortInfo has it: 1 = VL0 ... 4 = VL0-7
  * @cap_mask: enum ib_port_capability_mask_bits
  * @mkey: management key
  * @gid_prefix: subnet prefix
  * @mkey_lease: seconds
  * @mkey_prot: M_KeyProtectBits
+ * @mkey_expires: when the lease ends, in jiffies; 0: it is not running
  * @info: other fields of PortInfo that are kept as they were set
  * @pkeys: table of partitions; 0 is an empty entry
  * @guids: table of port GUIDs; the first never changes
@@ -142,6 +161,7 @@ struct qpemu_port_stats {
  * @qkey_violations: likewise
  * @sl2vl: by the port that a packet came in by (0 of a CA), the VL of each SL
  * @vlarb: low 1-32, low 33-64, high 1-32, high 33-64: 32 of VL and weight each
+ * @led: the light is on
  *
  * All that follows @trained is changed under node->lock by sma.c; others read
  * single fields without it.
@@ -151,7 +171,7 @@ struct qpemu_port {
 	u8 num;
 	struct qpemu_cable __rcu *cable;
 	struct qpemu_port_stats __percpu *stats;
-	u64 cleared[QPEMU_PORT_NUM_COUNTERS];
+	u64 cleared[2][QPEMU_PORT_NUM_COUNTERS];
 	bool trained;
 	u8 state;
 	u8 down_default;
@@ -168,14 +188,16 @@ struct qpemu_port {
 	__be64 gid_prefix;
 	u16 mkey_lease;
 	u8 mkey_prot;
+	unsigned long mkey_expires;
 	struct ib_port_info info;
 	u16 pkeys[QPEMU_NUM_PKEYS];
 	__be64 guids[QPEMU_NUM_GUIDS];
 	u16 mkey_violations;
 	u16 pkey_violations;
 	u16 qkey_violations;
-	u8 (*sl2vl)[16];
+	u8 (*sl2vl)[QPEMU_NUM_SLS];
 	u8 vlarb[4][64];
+	bool led;
 };
 
 /* struct qpemu_node_ops.event: what subnet management has changed, a bit each */
@@ -192,27 +214,35 @@ enum qpemu_port_event {
  * struct qpemu_node_ops - what differs between adapters and switches
  * @rx: a packet has come by @port; eats @skb. Its VCRC and its length were right,
  *	and its LRH is in the linear part. Softirq, RCU.
- * @event: @events (bits of enum qpemu_port_event) have happened to @port. Any
+ * @tx: send a packet that the node itself has made (qpemu_mad_packet()); eats
+ *	@skb. @port is where it comes from, of a switch it may be 0. Bottom halves
+ *	off, without node->lock. Return: 0 or -errno.
+ * @event: @events (BIT() of enum qpemu_port_event) have happened to @port. Any
  *	context, without node->lock.
- * @set_ports: of a switch: a LFT or MFT or port state was changed; NULL else
+ * @gone: the netdevice is being unregistered, and is the cable of @port no longer.
+ *	RTNL.
+ * @moved: the netdevice is in another network namespace now. RTNL.
  */
 struct qpemu_node_ops {
 	void (*rx)(struct qpemu_port *port, struct sk_buff *skb);
+	int (*tx)(struct qpemu_port *port, struct sk_buff *skb);
 	void (*event)(struct qpemu_port *port, unsigned long events);
+	void (*gone)(struct qpemu_port *port);
+	void (*moved)(struct qpemu_port *port);
 };
 
 /**
  * struct qpemu_node - an adapter or a switch
  * @ops: what differs
  * @type: RDMA_NODE_IB_CA or RDMA_NODE_IB_SWITCH
- * @num_ports: without port 0; of a switch as many as were ever plugged
+ * @num_ports: without port 0; of a switch QPEMU_MAX_PORTS, for a subnet manager
+ *	does not expect more of a node that it knows
  * @guid: node GUID
  * @desc: node description, of ib_device.node_desc
  * @lock: protects what subnet management sets; bottom halves off
  * @tables: of a switch: forwarding tables; NULL of an adapter
- * @ports: by number; [0] is NULL of an adapter
- *
- * Ports are added under @lock and stay as long as the node.
+ * @traps: what the subnet manager is to know; see trap.c
+ * @ports: by number; [0] is NULL of an adapter. All are there as long as the node
  */
 struct qpemu_node {
 	const struct qpemu_node_ops *ops;
@@ -222,6 +252,7 @@ struct qpemu_node {
 	char *desc;
 	spinlock_t lock;	/* see struct qpemu_port */
 	struct qpemu_tables *tables;
+	struct qpemu_traps *traps;
 	struct qpemu_port *ports[QPEMU_MAX_PORTS + 1];
 };
 
@@ -273,43 +304,74 @@ void qpemu_cable_unplug(struct qpemu_port *port);
 int qpemu_port_xmit(struct qpemu_port *port, struct sk_buff *skb);
 /* MTU of the netdevice as an InfiniBand MTU, for PortInfo. */
 enum ib_mtu qpemu_cable_mtu(const struct net_device *ndev);
+/*
+ * Subnet management takes the link down: the ends look for each other anew, but not
+ * as long as port->disabled. Any context and lock.
+ */
+void qpemu_cable_retrain(struct qpemu_port *port);
+/* The netdevice, or NULL. Context: RCU. */
+struct net_device *qpemu_cable_netdev(const struct qpemu_port *port);
 int qpemu_cable_init(void);
 void qpemu_cable_exit(void);
 
 /* sma.c: the subnet management agent, IBA v1 14.2 */
 
-/* Ports as they are after power-on. May sleep. Return: 0 or -ENOMEM. */
+/* Node and ports as they are after power-on. May sleep. Return: 0 or -ENOMEM. */
 int qpemu_sma_init_node(struct qpemu_node *node);
 int qpemu_sma_init_port(struct qpemu_node *node, struct qpemu_port *port, u8 num,
 			__be64 guid);
+/* The opposite; nothing is sent by the node's own any more. May sleep. */
+void qpemu_sma_free_node(struct qpemu_node *node);
 void qpemu_sma_free_port(struct qpemu_port *port);
 /*
  * The link of @port came up (it has a peer that is a port) or went down. Called by
  * cable.c. Bottom halves off.
  */
 void qpemu_sma_link(struct qpemu_port *port, bool up);
+/* Set and clear bits of the capability mask; tell the subnet manager. */
+void qpemu_sma_capability(struct qpemu_port *port, u32 set, u32 clear);
+/*
+ * A packet of this VL has come by @port: is the state of the port such that it may?
+ * One of data makes an armed port active, IBA v1 7.2.7. Bottom halves off.
+ */
+bool qpemu_sma_rx_ok(struct qpemu_port *port, u8 vl);
+/* Is @smp for the agent here, and not for a subnet manager or who asked? */
+bool qpemu_sma_takes(const struct ib_smp *smp);
 /*
  * Answer a Get, Set or TrapRepress. @port is that by which it came in (of a switch:
- * which may be 0). Return: true if @smp is an answer now, false if it is not to be
- * answered. Bottom halves off.
+ * which may be 0), @slid whose LID it came from. Return: true if @smp is an answer
+ * now, false if it is not to be answered. Bottom halves off.
  */
-bool qpemu_sma(struct qpemu_port *port, struct ib_smp *smp);
-/* Is @pkey (as a packet has it) in the table of @port? IBA v1 10.9.3 */
-bool qpemu_port_pkey_ok(const struct qpemu_port *port, u16 pkey);
+bool qpemu_sma(struct qpemu_port *port, struct ib_smp *smp, u16 slid);
+/*
+ * Which P_Key of the table of @port admits a packet with @pkey, IBA v1 10.9.3.
+ * Return: 0 if there is none.
+ */
+u16 qpemu_port_pkey(const struct qpemu_port *port, u16 pkey);
+static inline bool qpemu_port_pkey_ok(const struct qpemu_port *port, u16 pkey)
+{
+	return qpemu_port_pkey(port, pkey);
+}
+
 u8 qpemu_port_phys_state(const struct qpemu_port *port);
 
-/* pma.c: the performance management agent, IBA v1 16.1. The same. */
+/* pma.c: the performance management agent, IBA v1 16.1. Likewise. */
 bool qpemu_pma(struct qpemu_node *node, struct ib_mad *mad);
 
 /* trap.c: traps to the subnet manager, IBA v1 14.2.5.1. Any context. */
 void qpemu_trap_link(struct qpemu_node *node);		/* 128, of switches */
 void qpemu_trap_capability(struct qpemu_port *port);	/* 144 */
-void qpemu_trap_mkey(struct qpemu_port *port, const struct ib_smp *smp);	/* 256 */
+void qpemu_trap_node_desc(struct qpemu_port *port);	/* 144 */
+void qpemu_trap_mkey(struct qpemu_port *port, const struct ib_smp *smp,
+		     u16 slid);				/* 256 */
+
 void qpemu_trap_pkey(struct qpemu_port *port, u16 pkey, u8 sl, u32 qp1, u32 qp2,
-		     u16 lid1, u16 lid2);				/* 257 */
+		     u16 lid1, u16 lid2);		/* 257 */
+void qpemu_trap_qkey(struct qpemu_port *port, u32 qkey, u8 sl, u32 qp1, u32 qp2,
+		     u16 lid1, u16 lid2);		/* 258 */
 
 /*
- * packet of a management datagram from QP0 or QP1 of a port, without a queue pair:
+ * A packet of a management datagram from QP0 or QP1 of a port, without a queue pair:
  * what switches and traps need. skb->data at the LRH, ICRC filled in, ready for
  * qpemu_port_xmit(). link_ib.c. Return: NULL without memory.
  */

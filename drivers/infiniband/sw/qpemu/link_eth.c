@@ -12,23 +12,7 @@
 
 #include "link.h"
 #include "netdev.h"
-
-#define GRH_NEXT_HEADER	0x1b
-
-static void put_grh(const struct qpemu_path *path, struct sk_buff *skb)
-{
-	unsigned int len = skb->len;
-	struct ipv6hdr *grh = skb_push(skb, sizeof(*grh));
-
-	skb_reset_network_header(skb);
-	ip6_flow_hdr(grh, path->tclass, htonl(path->flow_label));
-	grh->payload_len = htons(len);
-	grh->nexthdr = GRH_NEXT_HEADER;
-	grh->hop_limit = path->hop_limit;
-	memcpy(&grh->saddr, &path->sgid, sizeof(grh->saddr));
-	memcpy(&grh->daddr, &path->dgid, sizeof(grh->daddr));
-	skb->protocol = htons(ETH_P_IBOE);
-}
+#include "path.h"
 
 static int put_icrc(struct sk_buff *skb)
 {
@@ -59,7 +43,9 @@ static int eth_xmit(struct qpemu_path *path, struct sk_buff *skb)
 	if (!ndev)
 		goto drop;
 
-	put_grh(path, skb);
+	qpemu_put_grh(path, skb);
+	skb_reset_network_header(skb);
+	skb->protocol = htons(ETH_P_IBOE);
 	err = put_icrc(skb);
 	if (err)
 		goto drop;
@@ -107,7 +93,7 @@ static bool well_formed(struct sk_buff *skb)
 	grh = ipv6_hdr(skb);
 	bth = (const void *)(grh + 1);
 	len = ntohs(grh->payload_len);
-	if (grh->version != 6 || grh->nexthdr != GRH_NEXT_HEADER ||
+	if (grh->version != 6 || grh->nexthdr != QPEMU_GRH_NEXT_HEADER ||
 	    len < ROCE_MIN_OVERHEAD || len % 4 || bth->flags & ROCE_BTH_VERSION)
 		return false;
 	return !pskb_trim(skb, sizeof(*grh) + len);
@@ -150,8 +136,6 @@ static int eth_receive(struct sk_buff *skb, struct net_device *ndev,
 		goto drop;
 	}
 	__skb_pull(skb, sizeof(struct ipv6hdr));
-	if (pskb_trim(skb, skb->len - ROCE_ICRC_LEN))
-		goto drop;
 
 	cb = qpemu_skb_cb(skb);
 	*cb = (struct qpemu_skb_cb) {
@@ -159,7 +143,7 @@ static int eth_receive(struct sk_buff *skb, struct net_device *ndev,
 		.network = RDMA_NETWORK_ROCE_V1,
 		.has_grh = true,
 	};
-	qpemu_rx(skb);
+	qpemu_rx_packet(skb);
 	return NET_RX_SUCCESS;
 
 drop:

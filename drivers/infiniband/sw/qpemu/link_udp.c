@@ -183,42 +183,20 @@ static bool icrc_right(const struct sk_buff *skb)
 	       icrc == roce_icrc(skb, protocol, bth, end - bth);
 }
 
-/* Give it to the driver. @skb->data is at its BTH, and its ICRC is still there. */
-static void deliver(struct qpemu_dev *dev, struct sk_buff *skb, u16 segment)
+/* Give it to the driver. @skb->data is at its BTH. */
+static void deliver(struct qpemu_dev *dev, struct sk_buff *skb)
 {
 	struct qpemu_skb_cb *cb = qpemu_skb_cb(skb);
+	bool train = is_train(skb);
 
-	if (pskb_trim(skb, skb->len - ROCE_ICRC_LEN)) {
-		kfree_skb(skb);
-		return;
-	}
 	cb->dev = dev;
-	cb->segment = segment;
+	cb->segment = train ? 0 : skb_shinfo(skb)->gso_size;
 	cb->network = ip_hdr(skb)->version == 4 ? RDMA_NETWORK_IPV4 : RDMA_NETWORK_IPV6;
 	cb->has_grh = true;
-	qpemu_rx(skb);
-}
-
-/* The packets of a train share its memory. */
-static void deliver_train(struct qpemu_dev *dev, struct sk_buff *skb)
-{
-	unsigned int size = skb_shinfo(skb)->gso_size;
-	struct sk_buff *part;
-
-	qpemu_count(dev, QPEMU_RCVD_SUPER);
-	while (skb->len > size) {
-		part = skb_clone(skb, GFP_ATOMIC);
-		/* Without memory it is as if it were lost on the way. */
-		if (part && !pskb_trim(part, size))
-			deliver(dev, part, 0);
-		else
-			kfree_skb(part);
-		if (!pskb_pull(skb, size)) {
-			kfree_skb(skb);
-			return;
-		}
-	}
-	deliver(dev, skb, 0);
+	if (train)
+		qpemu_rx_train(skb);
+	else
+		qpemu_rx_packet(skb);
 }
 
 /* A packet for a socket of ours. Softirq, RCU. Return: 0, it is eaten. */
@@ -244,10 +222,7 @@ static int udp_receive(struct sock *sk, struct sk_buff *skb)
 	/* It may be kept for a while: let go of what belongs to the stack. */
 	skb_dst_drop(skb);
 	nf_reset_ct(skb);
-	if (is_train(skb))
-		deliver_train(dev, skb);
-	else
-		deliver(dev, skb, skb_shinfo(skb)->gso_size);
+	deliver(dev, skb);
 	return 0;
 
 drop:

@@ -4,8 +4,9 @@
  *
  *	rdma link add NAME type qpemu netdev DEV
  *
- * This file makes devices and lets go of them. Verbs are in verbs.h, each in
- * the file named there.
+ * This file makes RoCE devices and lets go of them; ca.c does the same for those
+ * with InfiniBand's own link layer. Verbs are in verbs.h, each in the file named
+ * there.
  */
 
 #include <linux/etherdevice.h>
@@ -17,6 +18,7 @@
 #include <net/net_namespace.h>
 #include <rdma/rdma_netlink.h>
 
+#include "ca.h"
 #include "link.h"
 #include "netdev.h"
 #include "odp.h"
@@ -24,12 +26,8 @@
 
 #define UVERBS_ABI_VERSION	2	/* rxe's */
 
-static void dealloc_driver(struct ib_device *ibdev)
+void qpemu_dev_cleanup(struct qpemu_dev *dev)
 {
-	struct qpemu_dev *dev = to_qdev(ibdev);
-
-	/* Packets that found it by address, before that was deleted. */
-	synchronize_rcu();
 	qpemu_mcast_cleanup(dev);
 	WARN_ON(!xa_empty(&dev->qps));
 	WARN_ON(!xa_empty(&dev->keys));
@@ -37,7 +35,14 @@ static void dealloc_driver(struct ib_device *ibdev)
 	free_percpu(dev->stats);
 }
 
-static const struct ib_device_ops device_ops = {
+static void dealloc_driver(struct ib_device *ibdev)
+{
+	/* Packets that found it by address, before that was deleted. */
+	synchronize_rcu();
+	qpemu_dev_cleanup(to_qdev(ibdev));
+}
+
+const struct ib_device_ops qpemu_device_ops = {
 	.owner = THIS_MODULE,
 	.driver_id = QPEMU_DRIVER_ID,
 	.uverbs_driver_id = RDMA_DRIVER_RXE,
@@ -109,11 +114,7 @@ static const struct ib_device_ops device_ops = {
 	INIT_RDMA_OBJ_SIZE(ib_ucontext, qpemu_ucontext, ibuc),
 };
 
-/*
- * From the MAC address; a netdevice without one gets the same as long as it
- * lives, and no two of this machine the same.
- */
-static void make_guid(struct net_device *ndev, __be64 *guid)
+void qpemu_make_guid(struct net_device *ndev, __be64 *guid)
 {
 	static siphash_key_t secret;
 	u8 mac[ETH_ALEN];
@@ -131,15 +132,11 @@ static void make_guid(struct net_device *ndev, __be64 *guid)
 	addrconf_addr_eui48((u8 *)guid, mac);
 }
 
-static struct qpemu_dev *alloc_device(struct net_device *ndev)
+int qpemu_dev_init(struct qpemu_dev *dev, struct net_device *ndev)
 {
-	struct qpemu_dev *dev;
-	struct ib_device *ibdev;
+	struct ib_device *ibdev = &dev->ibdev;
 	int i;
 
-	dev = ib_alloc_device_with_net(qpemu_dev, ibdev, dev_net(ndev));
-	if (!dev)
-		return NULL;
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC1);
 	xa_init_flags(&dev->keys, XA_FLAGS_ALLOC1);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1);
@@ -149,20 +146,30 @@ static struct qpemu_dev *alloc_device(struct net_device *ndev)
 	dev->next_key = get_random_u32() >> 8;
 	qpemu_netdev_init_dev(dev);
 	dev->stats = alloc_percpu(struct qpemu_stats);
-	if (!dev->stats) {
-		ib_dealloc_device(&dev->ibdev);
-		return NULL;
-	}
+	if (!dev->stats)
+		return -ENOMEM;
 
-	ibdev = &dev->ibdev;
 	ibdev->node_type = RDMA_NODE_IB_CA;
 	ibdev->phys_port_cnt = 1;
 	ibdev->num_comp_vectors = num_possible_cpus();
 	ibdev->uverbs_cmd_mask |= BIT_ULL(IB_USER_VERBS_CMD_POST_SEND) |
 				  BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
 	strscpy(ibdev->node_desc, "qpemu", sizeof(ibdev->node_desc));
-	make_guid(ndev, &ibdev->node_guid);
-	ib_set_device_ops(ibdev, &device_ops);
+	qpemu_make_guid(ndev, &ibdev->node_guid);
+	return 0;
+}
+
+static struct qpemu_dev *alloc_device(struct net_device *ndev)
+{
+	struct qpemu_dev *dev = ib_alloc_device_with_net(qpemu_dev, ibdev, dev_net(ndev));
+
+	if (!dev)
+		return NULL;
+	if (qpemu_dev_init(dev, ndev)) {
+		ib_dealloc_device(&dev->ibdev);
+		return NULL;
+	}
+	ib_set_device_ops(&dev->ibdev, &qpemu_device_ops);
 	return dev;
 }
 
@@ -236,7 +243,7 @@ static int newlink(const char *name, struct net_device *ndev)
 }
 
 /* "rdma link delete": tell the users, then ib_core takes it down. */
-static int dellink(struct ib_device *ibdev)
+int qpemu_dellink(struct ib_device *ibdev)
 {
 	qpemu_qp_error_all(to_qdev(ibdev));
 	return 0;
@@ -245,7 +252,7 @@ static int dellink(struct ib_device *ibdev)
 static struct rdma_link_ops link_ops = {
 	.type = "qpemu",
 	.newlink = newlink,
-	.dellink = dellink,
+	.dellink = qpemu_dellink,
 };
 
 static int __init qpemu_init(void)
@@ -261,10 +268,16 @@ static int __init qpemu_init(void)
 	err = qpemu_netdev_init();
 	if (err)
 		goto udp_exit;
+	err = qpemu_cable_init();
+	if (err)
+		goto netdev_exit;
 	qpemu_eth_init();
 	rdma_link_register(&link_ops);
+	qpemu_ca_init();
 	return 0;
 
+netdev_exit:
+	qpemu_netdev_exit();
 udp_exit:
 	qpemu_udp_exit();
 odp_exit:
@@ -274,8 +287,10 @@ odp_exit:
 
 static void __exit qpemu_exit(void)
 {
+	qpemu_ca_exit();
 	rdma_link_unregister(&link_ops);
 	ib_unregister_driver(QPEMU_DRIVER_ID);
+	qpemu_cable_exit();
 	qpemu_netdev_exit();
 	qpemu_eth_exit();
 	qpemu_udp_exit();
@@ -289,3 +304,4 @@ module_exit(qpemu_exit);
 MODULE_DESCRIPTION("Software RDMA device on any netdevice");
 MODULE_LICENSE("GPL");
 MODULE_ALIAS_RDMA_LINK("qpemu");
+MODULE_ALIAS_RDMA_LINK("qpemu_ib");

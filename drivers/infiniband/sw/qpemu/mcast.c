@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Multicast groups: who wants datagrams for which GID.
+ * Multicast groups: who wants datagrams for which GID, and LID if there are any.
  *
  * A queue pair is not destroyed as long as it is attached, so groups need not be
  * cleaned of dead ones. Receiving goes by RCU; changes are
@@ -23,6 +23,7 @@
  * struct group - a multicast group
  * @node: in its bucket of dev->groups
  * @gid: its address
+ * @lid: InfiniBand: the subnet's name for it
  * @members: struct member
  * @num: of @members
  * @joined: the network layer knows of it
@@ -31,6 +32,7 @@
 struct group {
 	struct hlist_node node;
 	union ib_gid gid;
+	u16 lid;
 	struct list_head members;
 	u32 num;
 	bool joined;
@@ -48,13 +50,13 @@ static struct hlist_head *bucket(struct qpemu_dev *dev, const union ib_gid *gid)
 	return &dev->groups[jhash(gid, sizeof(*gid), 0) % QPEMU_GROUP_BUCKETS];
 }
 
-static struct group *find_group(struct qpemu_dev *dev, const union ib_gid *gid)
+static struct group *find_group(struct qpemu_dev *dev, const union ib_gid *gid, u16 lid)
 {
 	struct group *group;
 
 	hlist_for_each_entry_rcu(group, bucket(dev, gid), node,
 				 lockdep_is_held(&dev->groups_lock))
-		if (!memcmp(&group->gid, gid, sizeof(*gid)))
+		if (group->lid == lid && !memcmp(&group->gid, gid, sizeof(*gid)))
 			return group;
 	return NULL;
 }
@@ -139,7 +141,7 @@ static void tell_network(struct qpemu_dev *dev, struct group *group, bool join)
 	dev_put(ndev);
 }
 
-static struct group *new_group(struct qpemu_dev *dev, const union ib_gid *gid)
+static struct group *new_group(struct qpemu_dev *dev, const union ib_gid *gid, u16 lid)
 {
 	struct group *group;
 
@@ -149,6 +151,7 @@ static struct group *new_group(struct qpemu_dev *dev, const union ib_gid *gid)
 	if (!group)
 		return ERR_PTR(-ENOMEM);
 	group->gid = *gid;
+	group->lid = lid;
 	INIT_LIST_HEAD(&group->members);
 	atomic_inc(&dev->num_groups);
 	hlist_add_head_rcu(&group->node, bucket(dev, gid));
@@ -184,6 +187,12 @@ static int add_member(struct group *group, struct qpemu_qp *qp)
 	return 0;
 }
 
+/* RoCE has no LIDs, whatever it is told. */
+static u16 lid_in(const struct qpemu_dev *dev, u16 lid)
+{
+	return dev->port ? lid : 0;
+}
+
 /* Attaching twice is attaching once. */
 int qpemu_attach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 {
@@ -191,8 +200,9 @@ int qpemu_attach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 	struct group *group;
 	int err;
 
+	lid = lid_in(dev, lid);
 	mutex_lock(&dev->groups_lock);
-	group = find_group(dev, gid) ?: new_group(dev, gid);
+	group = find_group(dev, gid, lid) ?: new_group(dev, gid, lid);
 	err = PTR_ERR_OR_ZERO(group);
 	if (!err) {
 		err = add_member(group, to_qqp(ibqp));
@@ -210,7 +220,7 @@ int qpemu_detach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 	struct group *group;
 
 	mutex_lock(&dev->groups_lock);
-	group = find_group(dev, gid);
+	group = find_group(dev, gid, lid_in(dev, lid));
 	if (group)
 		member = find_member(group, qp);
 	if (member) {
@@ -256,6 +266,8 @@ static const struct qpemu_link *link_of(const struct sk_buff *skb)
 	case RDMA_NETWORK_IPV4:
 	case RDMA_NETWORK_IPV6:
 		return &qpemu_link_udp;
+	case RDMA_NETWORK_IB:
+		return &qpemu_link_ib;
 	default:
 		return &qpemu_link_eth;
 	}
@@ -268,7 +280,7 @@ void qpemu_mcast_rx(struct qpemu_dev *dev, struct sk_buff *skb)
 
 	link_of(skb)->gids(skb, &sgid, &dgid);
 	rcu_read_lock();
-	group = find_group(dev, &dgid);
+	group = find_group(dev, &dgid, lid_in(dev, qpemu_skb_cb(skb)->dlid));
 	if (group) {
 		deliver(group, skb);
 	} else {

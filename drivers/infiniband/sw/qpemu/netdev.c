@@ -10,6 +10,7 @@
 #include <linux/netdevice.h>
 #include <net/net_namespace.h>
 
+#include "fabric.h"
 #include "link.h"
 #include "netdev.h"
 #include "verbs.h"
@@ -21,18 +22,26 @@ enum {
 	EVENT_MOVED,	/* it is in another network namespace now */
 };
 
-static void follow_to_netns(struct qpemu_dev *dev)
+/* The network namespace of its netdevice, held. */
+static struct net *get_net_of(struct qpemu_dev *dev)
 {
-	struct net_device *ndev = ib_device_get_netdev(&dev->ibdev, 1);
+	struct net_device *ndev = dev->port ? NULL : ib_device_get_netdev(&dev->ibdev, 1);
+	struct net_device *cable;
 	struct net *net;
-	int err;
 
-	if (!ndev)
-		return;
 	rcu_read_lock();
-	net = maybe_get_net(dev_net_rcu(ndev));
+	cable = dev->port ? qpemu_cable_netdev(dev->port) : ndev;
+	net = cable ? maybe_get_net(dev_net_rcu(cable)) : NULL;
 	rcu_read_unlock();
 	dev_put(ndev);
+	return net;
+}
+
+static void follow_to_netns(struct qpemu_dev *dev)
+{
+	struct net *net = get_net_of(dev);
+	int err;
+
 	if (!net)
 		return;
 	err = ib_device_move_netns(&dev->ibdev, net);
@@ -68,6 +77,16 @@ static void schedule_event(struct qpemu_dev *dev, int event)
 		put_device(&dev->ibdev.dev);
 }
 
+void qpemu_netdev_moved(struct qpemu_dev *dev)
+{
+	schedule_event(dev, EVENT_MOVED);
+}
+
+void qpemu_netdev_gone(struct qpemu_dev *dev)
+{
+	schedule_event(dev, EVENT_GONE);
+}
+
 void qpemu_netdev_init_dev(struct qpemu_dev *dev)
 {
 	INIT_WORK(&dev->netdev_work, netdev_work);
@@ -84,12 +103,12 @@ static int netdev_event(struct notifier_block *nb, unsigned long event, void *in
 	dev = to_qdev(ibdev);
 	switch (event) {
 	case NETDEV_REGISTER:
-		schedule_event(dev, EVENT_MOVED);
+		qpemu_netdev_moved(dev);
 		break;
 	case NETDEV_UNREGISTER:
 		/* One that moves is unregistered and registered, and stays. */
 		if (ndev->reg_state != NETREG_REGISTERED)
-			schedule_event(dev, EVENT_GONE);
+			qpemu_netdev_gone(dev);
 		break;
 	case NETDEV_UP:
 	case NETDEV_DOWN:

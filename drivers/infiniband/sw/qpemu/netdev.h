@@ -14,6 +14,12 @@ struct qpemu_udp_net;
 /* main.c: set in struct ib_device_ops, so it tells our devices from others. */
 #define QPEMU_DRIVER_ID		RDMA_DRIVER_QPEMU
 
+/*
+ * main.c: from the MAC address; a netdevice without one gets the same as long as it
+ * lives, and no two of this machine the same.
+ */
+void qpemu_make_guid(struct net_device *ndev, __be64 *guid);
+
 /* gid.c */
 int qpemu_add_gid(const struct ib_gid_attr *attr, void **context);
 int qpemu_del_gid(const struct ib_gid_attr *attr, void **context);
@@ -39,6 +45,9 @@ void qpemu_eth_exit(void);
 
 /* netdev.c */
 void qpemu_netdev_init_dev(struct qpemu_dev *dev);
+/* The netdevice has moved to another network namespace, or is gone. Any context. */
+void qpemu_netdev_moved(struct qpemu_dev *dev);
+void qpemu_netdev_gone(struct qpemu_dev *dev);
 int qpemu_netdev_init(void);
 void qpemu_netdev_exit(void);
 

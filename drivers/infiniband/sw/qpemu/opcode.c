@@ -81,7 +81,7 @@ const struct qpemu_op_info qpemu_ops[256] = {
 
 #define RC	BIT(IB_QPT_RC)
 #define UC	BIT(IB_QPT_UC)
-#define UD	(BIT(IB_QPT_UD) | BIT(IB_QPT_GSI))
+#define UD	(BIT(IB_QPT_UD) | BIT(IB_QPT_GSI) | BIT(IB_QPT_SMI))
 #define WIRE4(base, last, only)						\
 	{ IB_OPCODE_##base##_MIDDLE, IB_OPCODE_##base##_FIRST,		\
 	  IB_OPCODE_##base##_##last, IB_OPCODE_##base##_##only }

@@ -190,7 +190,7 @@ void *qpemu_pkt_append(struct sk_buff *skb, const struct qpemu_bth *bth, u32 lin
 	hdr->opcode = bth->opcode;
 	/* The migration state is always "migrated": there is no other path. */
 	hdr->flags = (bth->solicited ? BTH_SOLICITED : 0) | BIT(6) | pad << BTH_PAD_SHIFT;
-	hdr->pkey = cpu_to_be16(QPEMU_PKEY);
+	hdr->pkey = cpu_to_be16(bth->pkey);
 	hdr->qpn = cpu_to_be32(bth->dest_qpn);
 	hdr->psn = cpu_to_be32(bth->psn);
 	if (headers)
@@ -227,7 +227,7 @@ struct sk_buff *qpemu_pkt_new(const struct qpemu_path *path, const struct qpemu_
 	struct sk_buff *skb;
 
 	skb = alloc_skb(room + sizeof(struct bth) + qpemu_ops[bth->opcode].headers + linear +
-			tail_of(linear, length) + more, GFP_ATOMIC);
+			tail_of(linear, length) + more + qpemu_path_tailroom(path), GFP_ATOMIC);
 	if (!skb)
 		return NULL;
 	skb_reserve(skb, room);

@@ -98,6 +98,7 @@ struct qpemu_pkt {
 struct qpemu_bth {
 	u32 psn;
 	u32 dest_qpn;
+	u16 pkey;
 	u8 opcode;		/* with the transport */
 	bool solicited;
 };

@@ -10,6 +10,7 @@
 #include <rdma/ib_cache.h>
 #include <rdma/ib_addr.h>
 
+#include "ca.h"
 #include "link.h"
 #include "mem.h"
 #include "netdev.h"
@@ -29,14 +30,49 @@ static const struct qpemu_link *link_of(enum ib_gid_type type)
 	}
 }
 
-int qpemu_path_init(struct qpemu_path *path, struct qpemu_dev *dev,
-		    const struct rdma_ah_attr *attr, u32 hash)
+static void init_global(struct qpemu_path *path, const struct ib_global_route *grh)
+{
+	rdma_hold_gid_attr(grh->sgid_attr);
+	path->sgid_attr = grh->sgid_attr;
+	path->sgid = grh->sgid_attr->gid;
+	path->dgid = grh->dgid;
+	path->flow_label = grh->flow_label & 0xfffff;
+	path->hop_limit = grh->hop_limit;
+	path->tclass = grh->traffic_class;
+	path->global = true;
+}
+
+static int init_ib(struct qpemu_path *path, struct qpemu_dev *dev,
+		   const struct rdma_ah_attr *attr)
+{
+	bool global = rdma_ah_get_ah_flags(attr) & IB_AH_GRH;
+
+	if (attr->type != RDMA_AH_ATTR_TYPE_IB)
+		return -EINVAL;
+	if (global && (!attr->grh.sgid_attr || attr->grh.sgid_attr->device != &dev->ibdev))
+		return -EINVAL;
+	qpemu_path_release(path);
+	spin_lock_init(&path->lock);
+	path->link = &qpemu_link_ib;
+	path->port = dev->port;
+	path->dlid = rdma_ah_get_dlid(attr);
+	path->path_bits = rdma_ah_get_path_bits(attr) & 0x7f;
+	path->sl = rdma_ah_get_sl(attr) & 0xf;
+	path->global = false;
+	if (global)
+		init_global(path, rdma_ah_read_grh(attr));
+	return 0;
+}
+
+static int init_roce(struct qpemu_path *path, struct qpemu_dev *dev,
+		     const struct rdma_ah_attr *attr, u32 hash)
 {
 	const struct ib_global_route *grh = rdma_ah_read_grh(attr);
 	const struct ib_gid_attr *sgid_attr = grh->sgid_attr;
 	const struct qpemu_link *link;
 
-	if (!sgid_attr || sgid_attr->device != &dev->ibdev)
+	if (attr->type != RDMA_AH_ATTR_TYPE_ROCE || !sgid_attr ||
+	    sgid_attr->device != &dev->ibdev)
 		return -EINVAL;
 	link = link_of(sgid_attr->gid_type);
 	if (!link)
@@ -46,20 +82,21 @@ int qpemu_path_init(struct qpemu_path *path, struct qpemu_dev *dev,
 	    ipv6_addr_v4mapped((struct in6_addr *)&grh->dgid))
 		return -EADDRNOTAVAIL;
 
-	rdma_hold_gid_attr(sgid_attr);
 	qpemu_path_release(path);
 	spin_lock_init(&path->lock);
 	path->link = link;
-	path->sgid_attr = sgid_attr;
-	path->sgid = sgid_attr->gid;
-	path->dgid = grh->dgid;
-	path->flow_label = grh->flow_label & 0xfffff;
+	init_global(path, grh);
 	path->sport = rdma_flow_label_to_udp_sport(path->flow_label ?: hash & 0xfffff);
-	path->hop_limit = grh->hop_limit ?: DEFAULT_HOP_LIMIT;
-	path->tclass = grh->traffic_class;
+	path->hop_limit = path->hop_limit ?: DEFAULT_HOP_LIMIT;
 	path->sl = rdma_ah_get_sl(attr);
 	ether_addr_copy(path->dmac, attr->roce.dmac);
 	return 0;
+}
+
+int qpemu_path_init(struct qpemu_path *path, struct qpemu_dev *dev,
+		    const struct rdma_ah_attr *attr, u32 hash)
+{
+	return dev->port ? init_ib(path, dev, attr) : init_roce(path, dev, attr, hash);
 }
 
 void qpemu_path_release(struct qpemu_path *path)
@@ -77,6 +114,8 @@ bool qpemu_path_matches(const struct qpemu_path *path, const struct sk_buff *skb
 	bool by_eth = path->link == &qpemu_link_eth;
 	union ib_gid sgid, dgid;
 
+	if (path->port)
+		return qpemu_ib_from_peer(path, skb);
 	if (!path->link || eth != by_eth)
 		return false;
 	path->link->gids(skb, &sgid, &dgid);
@@ -91,6 +130,8 @@ static struct net_device *path_netdev(const struct qpemu_path *path)
 
 	if (dst)
 		return dst_dev_rcu(dst);
+	if (path->port)
+		return qpemu_cable_netdev(path->port);
 	return path->sgid_attr ? qpemu_gid_netdev(path->sgid_attr) : NULL;
 }
 
@@ -105,6 +146,11 @@ unsigned int qpemu_path_headroom(const struct qpemu_path *path)
 		room = LL_RESERVED_SPACE(ndev);
 	rcu_read_unlock();
 	return room + (path->link ? path->link->headroom : 0);
+}
+
+unsigned int qpemu_path_tailroom(const struct qpemu_path *path)
+{
+	return path->link ? path->link->tailroom : 0;
 }
 
 /* More than all the headers of a super-packet, from Ethernet's to the ICRC. */
@@ -151,6 +197,19 @@ void qpemu_skb_grh(const struct sk_buff *skb, u8 grh[40])
 	} else {
 		memcpy(grh, skb_network_header(skb), 40);
 	}
+}
+
+void qpemu_put_grh(const struct qpemu_path *path, struct sk_buff *skb)
+{
+	unsigned int len = skb->len;
+	struct ipv6hdr *grh = skb_push(skb, sizeof(*grh));
+
+	ip6_flow_hdr(grh, path->tclass, htonl(path->flow_label));
+	grh->payload_len = htons(len);
+	grh->nexthdr = QPEMU_GRH_NEXT_HEADER;
+	grh->hop_limit = path->hop_limit;
+	memcpy(&grh->saddr, &path->sgid, sizeof(grh->saddr));
+	memcpy(&grh->daddr, &path->dgid, sizeof(grh->daddr));
 }
 
 static struct dst_entry *find_route4(struct net *net, struct net_device *ndev,

@@ -7,6 +7,7 @@
 #include <rdma/ib_mad.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "fabric.h"
 #include "link.h"
 #include "verbs.h"
 
@@ -65,7 +66,7 @@ int qpemu_query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		.max_srq_wr = QPEMU_MAX_SRQ_WR,
 		.max_srq_sge = QPEMU_MAX_SGE,
 		.max_fast_reg_page_list_len = QPEMU_MAX_FAST_REG,
-		.max_pkeys = 1,
+		.max_pkeys = to_qdev(ibdev)->port ? QPEMU_NUM_PKEYS : 1,
 		.odp_caps = {
 			.general_caps = ON_DEMAND_PAGING ? IB_ODP_SUPPORT : 0,
 			.per_transport_caps.rc_odp_caps = ON_DEMAND_PAGING ? RC_ON_DEMAND : 0,
@@ -112,9 +113,13 @@ static enum ib_mtu mtu_of(const struct net_device *ndev)
 
 enum ib_mtu qpemu_port_mtu(struct qpemu_dev *dev)
 {
-	struct net_device *ndev = ib_device_get_netdev(&dev->ibdev, 1);
-	enum ib_mtu mtu = ndev ? mtu_of(ndev) : IB_MTU_256;
+	struct net_device *ndev;
+	enum ib_mtu mtu;
 
+	if (dev->port)
+		return READ_ONCE(dev->port->mtu);
+	ndev = ib_device_get_netdev(&dev->ibdev, 1);
+	mtu = ndev ? mtu_of(ndev) : IB_MTU_256;
 	dev_put(ndev);
 	return mtu;
 }

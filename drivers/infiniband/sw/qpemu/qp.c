@@ -10,7 +10,6 @@
 
 /* QPN 0 and 1 are the management interfaces'; rxe leaves out these as well. */
 #define FIRST_QPN	17
-#define GSI_QPN		1
 
 /* The user ABI's send queue entry, kernel consumers share it. */
 static_assert(offsetof(struct rxe_send_wqe, dma) == 184);
@@ -31,6 +30,10 @@ static int check_init(struct ib_device *ibdev, const struct ib_qp_init_attr *ini
 	case IB_QPT_UD:
 	case IB_QPT_GSI:
 		break;
+	case IB_QPT_SMI:
+		if (to_qdev(ibdev)->port)
+			break;
+		fallthrough;
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -114,9 +117,9 @@ static int take_number(struct qpemu_dev *dev, struct qpemu_qp *qp)
 	struct xa_limit limit = XA_LIMIT(FIRST_QPN, QPEMU_MAX_QP + FIRST_QPN - 1);
 	int ret;
 
-	if (qp->ibqp.qp_type == IB_QPT_GSI) {
-		qp->ibqp.qp_num = GSI_QPN;
-		return xa_insert(&dev->qps, GSI_QPN, qp->ref, GFP_KERNEL);
+	if (qpemu_is_management(qp)) {
+		qp->ibqp.qp_num = qp->ibqp.qp_type == IB_QPT_SMI ? QPEMU_QP0 : QPEMU_QP1;
+		return xa_insert(&dev->qps, qp->ibqp.qp_num, qp->ref, GFP_KERNEL);
 	}
 	ret = xa_alloc_cyclic(&dev->qps, &qp->ibqp.qp_num, qp->ref, limit, &dev->next_qpn,
 			      GFP_KERNEL);
@@ -261,7 +264,8 @@ static int check_attr(struct qpemu_qp *qp, const struct ib_qp_attr *attr, int ma
 		return -EOPNOTSUPP;
 	if (mask & IB_QP_PORT && attr->port_num != 1)
 		return -EINVAL;
-	if (mask & IB_QP_PKEY_INDEX && attr->pkey_index)
+	if (mask & IB_QP_PKEY_INDEX &&
+	    attr->pkey_index >= (to_qdev(qp->ibqp.device)->port ? QPEMU_NUM_PKEYS : 1))
 		return -EINVAL;
 	if (mask & (IB_QP_ALT_PATH | IB_QP_PATH_MIG_STATE) &&
 	    !(mask & IB_QP_PATH_MIG_STATE && attr->path_mig_state == IB_MIG_MIGRATED))
@@ -327,6 +331,8 @@ static void apply(struct qpemu_qp *qp, const struct ib_qp_attr *attr, int mask,
 		qp->qkey = attr->qkey;
 	if (mask & IB_QP_PORT)
 		own->port_num = attr->port_num;
+	if (mask & IB_QP_PKEY_INDEX)
+		own->pkey_index = attr->pkey_index;
 	if (mask & IB_QP_AV) {
 		own->ah_attr = attr->ah_attr;
 		own->ah_attr.grh.sgid_attr = NULL;

@@ -42,6 +42,7 @@
 
 struct qpemu_link;
 struct qpemu_odp;
+struct qpemu_port;
 struct qpemu_tx;
 struct qpemu_wr_info;
 
@@ -80,6 +81,7 @@ void qpemu_ref_kill(struct qpemu_ref *ref);
 /**
  * struct qpemu_dev - a device
  * @ibdev: what ib_core knows of it
+ * @port: its InfiniBand port; NULL if it is a RoCE device
  * @qps: struct qpemu_ref of each queue pair, by QPN
  * @keys: struct qpemu_region of each memory region and window, by key >> 8
  * @ahs: struct qpemu_av by number, for work requests name them so
@@ -96,6 +98,7 @@ void qpemu_ref_kill(struct qpemu_ref *ref);
  */
 struct qpemu_dev {
 	struct ib_device ibdev;
+	struct qpemu_port *port;
 	struct xarray qps;
 	struct xarray keys;
 	struct xarray ahs;
@@ -125,6 +128,10 @@ struct qpemu_pd {
  * @sgid_attr: source address, with its netdevice; a reference is held
  * @sgid: source GID, as @sgid_attr has it
  * @dgid: destination GID
+ * @port: InfiniBand: the port that it leaves by; NULL of RoCE
+ * @dlid: InfiniBand: destination LID
+ * @path_bits: InfiniBand: lower bits of the source LID
+ * @global: there is a GRH (in RoCEv2, an IP header): @sgid_attr to @dgid are valid
  * @dmac: next hop for link layers that need it here (RoCEv1)
  * @flow_label: 20 bits
  * @sport: UDP source port, in RoCEv2 a function of the flow label
@@ -140,6 +147,10 @@ struct qpemu_path {
 	const struct ib_gid_attr *sgid_attr;
 	union ib_gid sgid;
 	union ib_gid dgid;
+	struct qpemu_port *port;
+	u16 dlid;
+	u8 path_bits;
+	bool global;
 	u8 dmac[ETH_ALEN];
 	u32 flow_label;
 	u16 sport;
@@ -636,10 +647,16 @@ static inline struct qpemu_qp *to_qqp(struct ib_qp *ibqp)
 	return container_of(ibqp, struct qpemu_qp, ibqp);
 }
 
-/* RC and UC have a peer; UD and the GSI's do not. */
+/* RC and UC have a peer; UD and those of the management interfaces do not. */
 static inline bool qpemu_connected(const struct qpemu_qp *qp)
 {
 	return qp->ibqp.qp_type == IB_QPT_RC || qp->ibqp.qp_type == IB_QPT_UC;
+}
+
+/* QP0 and QP1 */
+static inline bool qpemu_is_management(const struct qpemu_qp *qp)
+{
+	return qp->ibqp.qp_type == IB_QPT_SMI || qp->ibqp.qp_type == IB_QPT_GSI;
 }
 
 static inline bool qpemu_reliable(const struct qpemu_qp *qp)

@@ -109,6 +109,7 @@ static u8 wire_opcode(const struct qpemu_qp *qp, const struct qpemu_wqe *wqe,
 		[IB_QPT_UC] = IB_OPCODE_UC,
 		[IB_QPT_UD] = IB_OPCODE_UD,
 		[IB_QPT_GSI] = IB_OPCODE_UD,
+		[IB_QPT_SMI] = IB_OPCODE_UD,
 	};
 
 	return transport[qp->ibqp.qp_type] | wqe->op->wire[start | end << 1];
@@ -305,10 +306,12 @@ static bool send_one(struct qpemu_qp *qp, struct qpemu_wqe *wqe)
 	u32 length = data ? piece(qp, wqe, path, offset) : 0;
 	u32 num = data ? DIV_ROUND_UP(length, qp->mtu) ?: 1 : wqe->num_psn - index;
 	bool end = index + num == wqe->num_psn;
-	bool small = data && wqe->num_psn == 1 && qp->ibqp.qp_type != IB_QPT_GSI;
+	bool small = data && wqe->num_psn == 1 && !qpemu_is_management(qp);
 	struct qpemu_bth bth = {
 		.psn = sq->psn,
 		.dest_qpn = qpemu_connected(qp) ? qp->dest_qpn : wqe->ud.qpn,
+		.pkey = qpemu_pkey(qp, qpemu_is_management(qp) ? wqe->ud.pkey_index :
+								 qp->attr.pkey_index),
 		.opcode = wire_opcode(qp, wqe, !index || !data, end),
 		.solicited = end && wqe->flags & IB_SEND_SOLICITED &&
 			     kind & (QPEMU_OP_SEND | QPEMU_OP_WRITE),

@@ -29,6 +29,7 @@ static void send_aeth(struct qpemu_qp *qp, u8 opcode, u8 syndrome, u32 psn, cons
 	struct qpemu_bth bth = {
 		.psn = psn,
 		.dest_qpn = qp->dest_qpn,
+		.pkey = qpemu_pkey(qp, qp->attr.pkey_index),
 		.opcode = opcode,
 	};
 	struct sk_buff *skb;
@@ -504,6 +505,7 @@ static int respond(struct qpemu_qp *qp, u32 most)
 	struct qpemu_bth bth = {
 		.psn = qp->rq.read_psn,
 		.dest_qpn = qp->dest_qpn,
+		.pkey = qpemu_pkey(qp, qp->attr.pkey_index),
 		.opcode = opcode[start | end << 1],
 	};
 	void *headers, *payload;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A packet's way from the link layer to its queue pair. */
+#include "ca.h"
 #include "engine.h"
 #include "trace.h"
 #include "verbs.h"
@@ -13,6 +14,7 @@ static bool right_transport(const struct qpemu_qp *qp, u8 opcode)
 		[IB_QPT_UC] = IB_OPCODE_UC,
 		[IB_QPT_UD] = IB_OPCODE_UD,
 		[IB_QPT_GSI] = IB_OPCODE_UD,
+		[IB_QPT_SMI] = IB_OPCODE_UD,
 	};
 
 	return (opcode & 0xe0) == transport[qp->ibqp.qp_type];
@@ -23,6 +25,12 @@ static bool from_peer(struct qpemu_qp *qp, const struct sk_buff *skb)
 {
 	return !qpemu_connected(qp) ||
 	       (qp->state >= IB_QPS_RTR && qpemu_path_matches(&qp->path, skb));
+}
+
+/* RoCE has one partition, and rx() has seen that the packet is of it. */
+static bool in_partition(struct qpemu_qp *qp, struct sk_buff *skb, const struct qpemu_pkt *pkt)
+{
+	return likely(!to_qdev(qp->ibqp.device)->port) || qpemu_ib_in_partition(qp, skb, pkt);
 }
 
 /**
@@ -43,6 +51,8 @@ void qpemu_qp_rx(struct qpemu_qp *qp, struct sk_buff *skb)
 		qpemu_count(dev, QPEMU_NO_QP);
 	} else if (!from_peer(qp, skb)) {
 		qpemu_count(dev, QPEMU_BAD_ADDR);
+	} else if (!in_partition(qp, skb, &pkt)) {
+		qpemu_count(dev, QPEMU_BAD_PKEY);
 	} else if (pkt.op->flags & QPEMU_OP_RESPONSE) {
 		trace_qpemu_receive(qp, &pkt);
 		spin_lock(&qp->sq_lock);
@@ -61,13 +71,8 @@ void qpemu_qp_rx(struct qpemu_qp *qp, struct sk_buff *skb)
 	consume_skb(skb);
 }
 
-/**
- * qpemu_rx - a packet has come for a device
- * @skb: checked by the link layer, qpemu_skb_cb() filled in; eaten
- *
- * Context: softirq.
- */
-void qpemu_rx(struct sk_buff *skb)
+/* A packet without its ICRC. */
+static void rx(struct sk_buff *skb)
 {
 	struct qpemu_dev *dev = qpemu_skb_cb(skb)->dev;
 	struct qpemu_pkt pkt;
@@ -82,7 +87,7 @@ void qpemu_rx(struct sk_buff *skb)
 	if (pkt.num > 1)
 		qpemu_count(dev, QPEMU_RCVD_SUPER);
 	/* Membership is the upper bit: one of the two must be a full member. */
-	if ((pkt.pkey ^ QPEMU_PKEY) & 0x7fff) {
+	if (!dev->port && (pkt.pkey ^ QPEMU_PKEY) & 0x7fff) {
 		qpemu_count(dev, QPEMU_BAD_PKEY);
 		goto drop;
 	}
@@ -101,4 +106,47 @@ void qpemu_rx(struct sk_buff *skb)
 
 drop:
 	kfree_skb(skb);
+}
+
+/**
+ * qpemu_rx_packet - a packet, or super-packet, has come for a device
+ * @skb: checked by the link layer, qpemu_skb_cb() filled in; eaten
+ *
+ * Context: softirq.
+ */
+void qpemu_rx_packet(struct sk_buff *skb)
+{
+	if (pskb_trim(skb, skb->len - ROCE_ICRC_LEN))
+		kfree_skb(skb);
+	else
+		rx(skb);
+}
+
+/**
+ * qpemu_rx_train - packets of a size have come for a device
+ * @skb: one behind the other, from the first BTH on; as for qpemu_rx_packet()
+ *
+ * They share its memory.
+ *
+ * Context: softirq.
+ */
+void qpemu_rx_train(struct sk_buff *skb)
+{
+	unsigned int size = skb_shinfo(skb)->gso_size;
+	struct sk_buff *part;
+
+	qpemu_count(qpemu_skb_cb(skb)->dev, QPEMU_RCVD_SUPER);
+	while (skb->len > size) {
+		part = skb_clone(skb, GFP_ATOMIC);
+		/* Without memory it is as if it were lost on the way. */
+		if (part && !pskb_trim(part, size))
+			qpemu_rx_packet(part);
+		else
+			kfree_skb(part);
+		if (!pskb_pull(skb, size)) {
+			kfree_skb(skb);
+			return;
+		}
+	}
+	qpemu_rx_packet(skb);
 }

@@ -72,6 +72,9 @@ static u8 check_datagram(struct qpemu_qp *qp, const struct rxe_send_wqe *raw,
 		return IB_WC_LOC_QP_OP_ERR;
 	wqe->ud.qpn = raw->wr.wr.ud.remote_qpn & 0xffffff;
 	wqe->ud.qkey = raw->wr.wr.ud.remote_qkey;
+	wqe->ud.pkey_index = raw->wr.wr.ud.pkey_index;
+	if (qpemu_is_management(qp) && wqe->ud.pkey_index >= QPEMU_NUM_PKEYS)
+		return IB_WC_LOC_QP_OP_ERR;
 	/* IBA v1 10.2.5: with the high bit set the queue pair's own is sent. */
 	if (wqe->ud.qkey & BIT(31))
 		wqe->ud.qkey = qp->qkey;
@@ -345,6 +348,7 @@ static int raw_from_wr(struct qpemu_qp *qp, const struct ib_send_wr *wr,
 	} else if (!qpemu_connected(qp)) {
 		to->wr.ud.remote_qpn = ud_wr(wr)->remote_qpn;
 		to->wr.ud.remote_qkey = ud_wr(wr)->remote_qkey;
+		to->wr.ud.pkey_index = ud_wr(wr)->pkey_index;
 	}
 	return raw_data(qp, wr, &raw->wqe.dma);
 }

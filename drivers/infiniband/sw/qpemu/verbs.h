@@ -5,6 +5,13 @@
 
 #include "qpemu.h"
 
+/* main.c */
+extern const struct ib_device_ops qpemu_device_ops;
+/* What devices of all link layers have in common, but for @ops. Return: 0 or -ENOMEM. */
+int qpemu_dev_init(struct qpemu_dev *dev, struct net_device *ndev);
+void qpemu_dev_cleanup(struct qpemu_dev *dev);
+int qpemu_dellink(struct ib_device *ibdev);
+
 /* port.c: the device and its port */
 int qpemu_query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		       struct ib_udata *udata);
