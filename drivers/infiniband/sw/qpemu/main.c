@@ -22,6 +22,7 @@
 #include "link.h"
 #include "netdev.h"
 #include "odp.h"
+#include "switch.h"
 #include "verbs.h"
 
 #define UVERBS_ABI_VERSION	2	/* rxe's */
@@ -271,11 +272,16 @@ static int __init qpemu_init(void)
 	err = qpemu_cable_init();
 	if (err)
 		goto netdev_exit;
+	err = qpemu_switch_init();
+	if (err)
+		goto cable_exit;
 	qpemu_eth_init();
 	rdma_link_register(&link_ops);
 	qpemu_ca_init();
 	return 0;
 
+cable_exit:
+	qpemu_cable_exit();
 netdev_exit:
 	qpemu_netdev_exit();
 udp_exit:
@@ -289,6 +295,7 @@ static void __exit qpemu_exit(void)
 {
 	qpemu_ca_exit();
 	rdma_link_unregister(&link_ops);
+	qpemu_switch_exit();
 	ib_unregister_driver(QPEMU_DRIVER_ID);
 	qpemu_cable_exit();
 	qpemu_netdev_exit();

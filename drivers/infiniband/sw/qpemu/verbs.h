@@ -31,7 +31,7 @@ void qpemu_disassociate_ucontext(struct ib_ucontext *ibuc);
 int qpemu_alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata);
 int qpemu_dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata);
 
-/* mad.c: performance management */
+/* pma.c: performance management of RoCE devices */
 int qpemu_process_mad(struct ib_device *ibdev, int flags, u32 port, const struct ib_wc *wc,
 		      const struct ib_grh *grh, const struct ib_mad *in, struct ib_mad *out,
 		      size_t *out_size, u16 *out_pkey_index);
