@@ -306,6 +306,7 @@ static int newlink(const char *name, struct net_device *ndev)
 		return -ENOMEM;
 	ibdev = &ca->dev.ibdev;
 	ibdev->link_ops = &link_ops;
+	strscpy(ibdev->node_desc, name, sizeof(ibdev->node_desc));
 	ib_mark_name_assigned_by_user(ibdev);
 	ca->port.disabled = true;
 	err = qpemu_cable_plug(&ca->port, ndev);
