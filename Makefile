@@ -8,19 +8,22 @@ PROGRAMS := $(CURDIR)/build/selftests
 KIND ?= um
 FILE ?= build/source.tar
 T ?=
+CMD ?=
 
-.PHONY: help run shell test bench check series programs clean
+.PHONY: help run shell fabric test bench check series programs clean
 
 help:
 	@echo 'make run     show a file and messages go through queue pairs in the patched kernel'
 	@echo 'make shell   a shell in the patched kernel'
+	@echo 'make fabric  a shell in it on an InfiniBand fabric of four hosts and a switch;'
+	@echo '             CMD="COMMAND" runs that there'
 	@echo 'make test    all tests in all kernels; T="NAME..." only these'
 	@echo 'make bench   the benchmark; results in build/bench'
 	@echo 'make check   style, static analysis, and that every patch of the series builds'
 	@echo 'make series  the patch series with its cover letter, into build/series'
 	@echo 'make clean   remove what was built; the kernel source stays'
 	@echo 'FILE=FILE is what make run moves (now: $(FILE)).'
-	@echo 'KIND=um|um-debug|x86 chooses the kernel of run, shell and bench (now: $(KIND)).'
+	@echo 'KIND=um|um-debug|x86 chooses the kernel of run, shell, fabric and bench (now: $(KIND)).'
 
 run: programs $(FILE)
 	@vm/run -k $(KIND) -- $(SELFTESTS)/demo.sh $(PROGRAMS) $(FILE)
@@ -28,8 +31,14 @@ run: programs $(FILE)
 shell: programs
 	@vm/run -k $(KIND) -- bash
 
+# As it stands: what in it is for a shell is not for make.
+fabric: export FABRIC_COMMAND = $(value CMD)
+fabric: programs
+	@vm/deps fabric
+	@PROGRAMS=$(PROGRAMS) vm/run -k $(KIND) -- $(QPEMU)/fabric_shell.sh "$$FABRIC_COMMAND"
+
 test:
-	@vm/deps
+	@vm/deps fabric
 	@vm/test $(T)
 
 bench: programs

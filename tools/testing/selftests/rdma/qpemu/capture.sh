@@ -57,26 +57,8 @@ talk_ud()
 	served cm "udaddy -b $1 -c 2 -C 5 -S 333" "udaddy -s $1 -c 2 -C 5 -S 333"
 }
 
-# captured FILE COMMAND...: run it while tcpdump writes to FILE
-captured()
-{
-	local file=$1 pid status=0
-
-	shift
-	ip netns exec "$ns0" tcpdump -i veth0 -s 0 -B 32768 -U -w "$file" >"$scratch/tcpdump" 2>&1 &
-	pid=$!
-	until grep -q listening "$scratch/tcpdump"; do
-		kill -0 $pid || return
-		sleep 0.05
-	done
-	"$@" || status=$?
-	sleep 0.3
-	kill $pid
-	wait $pid
-	grep -q '^0 packets dropped by kernel' "$scratch/tcpdump" ||
-		{ cat "$scratch/tcpdump"; status=1; }
-	return $status
-}
+# on_wire FILE COMMAND...
+on_wire() { captured "$ns0" veth0 "$@"; }
 
 # all_of SCENE
 all_of()
@@ -115,17 +97,17 @@ for family in 4 6; do
 	v='' to="ip${family}[1]"
 	[ $family = 6 ] && v=-6
 	gid0=$(gid_index "$ns0" "$dev0" "${ip4[0]}") gid1=$(gid_index "$ns1" "$dev1" "${ip4[1]}")
-	it "IPv$family: RC and UC" captured "$scratch/$family.pcap" all_of talk
+	it "IPv$family: RC and UC" on_wire "$scratch/$family.pcap" all_of talk
 	judge "IPv$family, RC and UC" "$scratch/$family.pcap"
-	it "IPv$family: lists" captured "$scratch/list$family.pcap" all_of trains
+	it "IPv$family: lists" on_wire "$scratch/list$family.pcap" all_of trains
 	judge "IPv$family, lists" "$scratch/list$family.pcap"
-	it "IPv$family: UD and rdma_cm" captured "$scratch/ud$family.pcap" talk_ud "${!to}"
+	it "IPv$family: UD and rdma_cm" on_wire "$scratch/ud$family.pcap" talk_ud "${!to}"
 	judge "IPv$family, UD and rdma_cm" "$scratch/ud$family.pcap"
 done
 if gid_index "$ns0" "$dev0" "${ip4[0]}" "IB/RoCE v1" >/dev/null &&
    gid_index "$ns1" "$dev1" "${ip4[1]}" "IB/RoCE v1" >/dev/null; then
 	v=-1
-	it "RoCEv1: RC and UC" captured "$scratch/v1.pcap" all_of talk
+	it "RoCEv1: RC and UC" on_wire "$scratch/v1.pcap" all_of talk
 	judge "RoCEv1, RC and UC" "$scratch/v1.pcap"
 else
 	skip "RoCEv1" "$type0 or $type1 has no GID of it"
@@ -138,7 +120,7 @@ before=$(sent_super)
 for family in 4 6; do
 	v=''
 	[ $family = 6 ] && v=-6
-	it "IPv$family: trains" captured "$scratch/train$family.pcap" all_of trains
+	it "IPv$family: trains" on_wire "$scratch/train$family.pcap" all_of trains
 	judge "IPv$family, trains" "$scratch/train$family.pcap"
 done
 if [ "$type0" = qpemu ]; then

@@ -174,17 +174,21 @@ routes()
 	done >/dev/null 2>&1
 }
 
-# Every packet on the link is one that a wire could carry: no super-packets
-no_offload()
+# no_super NS NETDEV: every packet on it is one that a wire could carry
+no_super()
 {
-	local host
-
-	for host in 0 1; do
-		# shellcheck disable=SC2046
-		on $host ethtool -K veth0 gso off gro off $(on $host ethtool -k veth0 |
+	# shellcheck disable=SC2046
+	ip netns exec "$1" ethtool -K "$2" gso off gro off \
+		$(ip netns exec "$1" ethtool -k "$2" |
 			awk -F: '/^\t?tx-[a-z0-9_-]*segmentation: on/ {
 					sub(/^\t/, "", $1); print $1, "off" }')
-	done
+}
+
+# The same of the link between the two hosts
+no_offload()
+{
+	no_super "$ns0" veth0
+	no_super "$ns1" veth0
 }
 
 # link_add NS NAME TYPE NETDEV
@@ -305,6 +309,28 @@ served()
 	echo "on host $client, status $status: $3"
 	tail -n 8 "$scratch/client"
 	[ $status = 0 ] && [ $ended = 0 ]
+}
+
+# captured NS NETDEV FILE COMMAND...: run it while tcpdump writes to FILE
+captured()
+{
+	local file=$3 pid status=0
+
+	ip netns exec "$1" tcpdump -i "$2" -s 0 -B 32768 -U -w "$file" \
+		>"$scratch/tcpdump" 2>&1 &
+	pid=$!
+	shift 3
+	until grep -q listening "$scratch/tcpdump"; do
+		kill -0 $pid || return
+		sleep 0.05
+	done
+	"$@" || status=$?
+	sleep 0.3
+	kill $pid
+	wait $pid
+	grep -q '^0 packets dropped by kernel' "$scratch/tcpdump" ||
+		{ cat "$scratch/tcpdump"; status=1; }
+	return $status
 }
 
 # listening HOST PORT|cm|TEXT: wait until something does

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Two processes with an RDMA device each; see pair.h */
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
@@ -48,6 +49,8 @@ double now(void)
 
 bool pair_option(int opt, const char *arg)
 {
+	char *end;
+
 	switch (opt) {
 	case '6':
 		pair_options.ipv6 = true;
@@ -57,6 +60,14 @@ bool pair_option(int opt, const char *arg)
 		return true;
 	case 'c':
 		pair_options.cm = true;
+		return true;
+	case 'G':
+		pair_options.grh = true;
+		return true;
+	case 'k':
+		pair_options.pkey[0] = strtoul(arg, &end, 0);
+		pair_options.pkey[1] = *end == ':' ? strtoul(end + 1, NULL, 0) :
+						     pair_options.pkey[0];
 		return true;
 	case 'm':
 		pair_options.mtu = atoi(arg);
@@ -433,10 +444,27 @@ static void modify(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask, const 
 	die("from state %d to state %s", state_of(qp), state);
 }
 
+/* Where the port has the P_Key: of all 16 bits, full membership and limited differ */
+static int pkey_index(struct end *e)
+{
+	uint16_t wanted = pair_options.pkey[e->side];
+	__be16 pkey;
+	int i;
+
+	for (i = 0; wanted && i < e->port.pkey_tbl_len; i++)
+		if (!ibv_query_pkey(e->ctx, 1, i, &pkey) && be16toh(pkey) == wanted)
+			return i;
+	errno = 0;
+	if (wanted)
+		die("side %d has no P_Key %#x", e->side, wanted);
+	return 0;
+}
+
 static void qp_init(struct end *e, struct ibv_qp *qp)
 {
 	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_INIT,
+		.pkey_index = pkey_index(e),
 		.port_num = 1,
 		.qkey = PAIR_QKEY,
 		.qp_access_flags = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ |
@@ -482,6 +510,27 @@ static enum ibv_mtu path_mtu(struct end *e)
 	return mtu;
 }
 
+struct address qp_address(const struct end *e, const struct ibv_qp *qp, uint32_t psn)
+{
+	return (struct address){
+		.gid = e->gid, .lid = e->port.lid, .qpn = qp->qp_num, .psn = psn,
+	};
+}
+
+struct ibv_ah_attr way_to(const struct end *e, const struct address *to)
+{
+	bool infiniband = e->port.link_layer == IBV_LINK_LAYER_INFINIBAND;
+	struct ibv_ah_attr attr = { .dlid = to->lid, .port_num = 1 };
+
+	if (infiniband && !pair_options.grh)
+		return attr;
+	attr.is_global = 1;
+	attr.grh.dgid = to->gid;
+	attr.grh.sgid_index = e->gid_index;
+	attr.grh.hop_limit = 64;
+	return attr;
+}
+
 void qp_connect(struct end *e, struct ibv_qp *qp, uint32_t psn, const struct address *to)
 {
 	struct ibv_qp_attr rtr = {
@@ -491,15 +540,7 @@ void qp_connect(struct end *e, struct ibv_qp *qp, uint32_t psn, const struct add
 		.rq_psn = to->psn,
 		.max_dest_rd_atomic = 16,
 		.min_rnr_timer = 1,
-		.ah_attr = {
-			.is_global = 1,
-			.port_num = 1,
-			.grh = {
-				.dgid = to->gid,
-				.sgid_index = e->gid_index,
-				.hop_limit = 64,
-			},
-		},
+		.ah_attr = way_to(e, to),
 	};
 	struct ibv_qp_attr rts = {
 		.qp_state = IBV_QPS_RTS,
@@ -538,11 +579,7 @@ static void cm_connect(struct end *e)
 void qp_pair(struct end *e, struct ibv_qp *qp, const struct buffer *mem,
 	     struct address *mine, struct address *theirs)
 {
-	*mine = (struct address){
-		.gid = e->gid,
-		.qpn = qp->qp_num,
-		.psn = (qp->qp_num * 2654435761u ^ e->side) & 0xffffff,
-	};
+	*mine = qp_address(e, qp, (qp->qp_num * 2654435761u ^ e->side) & 0xffffff);
 	if (mem) {
 		mine->addr = (uintptr_t)mem->p;
 		mine->rkey = mem->mr->rkey;

@@ -32,6 +32,7 @@ struct end {
 /* What one end tells the other about a queue pair and its memory */
 struct address {
 	union ibv_gid gid;
+	uint16_t lid;			/* of a port of InfiniBand */
 	uint32_t qpn;
 	uint32_t psn;
 	uint32_t rkey;
@@ -50,6 +51,8 @@ extern struct pair_options {
 	bool ipv6;
 	bool roce_v1;
 	bool cm;			/* connect by rdma_cm, as iWARP needs it */
+	bool grh;			/* on InfiniBand, too: by GID, not by LID alone */
+	uint16_t pkey[2];		/* of each side; 0: the first of its table */
 	int mtu;			/* path MTU in bytes; 0: the port's */
 	int timeout;			/* Local Ack Timeout, as the standard encodes it */
 	int seconds;			/* until both processes are killed; 0: never */
@@ -68,11 +71,13 @@ void pair_open(struct end *e, const char *dev);
 
 /* Whether that option is one of these, and then takes it */
 bool pair_option(int opt, const char *arg);
-#define PAIR_OPTIONS "61cm:t:T:"
+#define PAIR_OPTIONS "61cGk:m:t:T:"
 #define PAIR_USAGE \
 	"  -6       IPv6 addresses\n" \
 	"  -1       RoCEv1\n" \
 	"  -c       connect by rdma_cm\n" \
+	"  -G       InfiniBand: packets have GIDs beside the LIDs\n" \
+	"  -k P[:P] P_Key, or that of each end\n" \
 	"  -m MTU   path MTU in bytes\n" \
 	"  -t N     Local Ack Timeout of 4.096 us * 2^N\n" \
 	"  -T S     give up after S seconds\n"
@@ -111,6 +116,10 @@ struct qp_size {
 struct ibv_qp *qp_make(struct end *e, struct ibv_cq *scq, struct ibv_cq *rcq,
 		       const struct qp_size *size);
 void qp_connect(struct end *e, struct ibv_qp *qp, uint32_t psn, const struct address *to);
+
+/* What the other end is to know of a queue pair, but for memory; and how to get there */
+struct address qp_address(const struct end *e, const struct ibv_qp *qp, uint32_t psn);
+struct ibv_ah_attr way_to(const struct end *e, const struct address *to);
 
 /* Exchange addresses, then connect. mem may be NULL */
 void qp_pair(struct end *e, struct ibv_qp *qp, const struct buffer *mem,

@@ -263,10 +263,9 @@ static void connect_all(struct end *e)
 		return;
 	}
 	for (i = 0; i < count; i++) {
-		mine[i] = (struct address){
-			.gid = e->gid, .qpn = qps[i]->qp_num, .psn = i,
-			.addr = (uintptr_t)mem.p, .rkey = mem.mr->rkey,
-		};
+		mine[i] = qp_address(e, qps[i], i);
+		mine[i].addr = (uintptr_t)mem.p;
+		mine[i].rkey = mem.mr->rkey;
 	}
 	if (!e->side)
 		tell(e, mine, count * sizeof(*mine));

@@ -85,7 +85,7 @@ static void connect_all(struct end *e)
 	int i;
 
 	for (i = 0; i < count; i++)
-		mine[i] = (struct address){ .gid = e->gid, .qpn = qps[i]->qp_num, .psn = i };
+		mine[i] = qp_address(e, qps[i], i);
 	/* what does not fit into the socket waits for the other end to read */
 	if (!e->side)
 		tell(e, mine, count * sizeof(*mine));

@@ -53,7 +53,7 @@ static int receive(struct end *e, struct ibv_cq *cq)
 
 	for (i = 0; i < RECEIVERS; i++) {
 		qp[i] = make(e, cq);
-		to[i] = (struct address){ .gid = e->gid, .qpn = qp[i]->qp_num };
+		to[i] = qp_address(e, qp[i], 0);
 		for (j = 0; j < count; j++)
 			post_to(qp[i], &wr);
 	}
@@ -78,16 +78,12 @@ static int transmit(struct end *e, struct ibv_cq *cq)
 	struct ibv_send_wr *wr = calloc(count, sizeof(*wr));
 	struct ibv_qp *qp = make(e, cq);
 	struct address to[RECEIVERS];
-	struct ibv_ah_attr attr = {
-		.is_global = 1,
-		.port_num = 1,
-		.grh = { .sgid_index = e->gid_index, .hop_limit = 64 },
-	};
+	struct ibv_ah_attr attr;
 	struct ibv_wc wc;
 	int i;
 
 	hear(e, to, sizeof(to));
-	attr.grh.dgid = to[0].gid;
+	attr = way_to(e, &to[0]);
 	for (i = 0; i < count; i++) {
 		wr[i] = (struct ibv_send_wr){
 			.sg_list = &sge,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The wire format of RoCE, from the specification alone: it checks the driver's */
+/* The wire format of RoCE and InfiniBand, from the specification alone: it checks the driver's */
 #ifndef ROCE_H
 #define ROCE_H
 
@@ -10,6 +10,7 @@
 #define ETHERTYPE_IPV6	0x86dd
 #define ETHERTYPE_VLAN	0x8100
 #define ETHERTYPE_ROCE	0x8915
+#define ETHERTYPE_IB	0x88b5	/* whole packets of InfiniBand */
 #define PORT_ROCE	4791
 #define PROTOCOL_UDP	17
 #define NEXT_HEADER_BTH	0x1b
@@ -18,8 +19,15 @@
 #define IPV4_HEADER	20
 #define IPV6_HEADER	40
 #define UDP_HEADER	8
+#define LRH		8
+#define GRH		IPV6_HEADER
 #define BTH		12
+#define DETH		8
 #define ICRC		4
+#define VCRC		2
+
+/* What comes after an LRH */
+enum { LNH_RAW, LNH_IPV6, LNH_BTH, LNH_GRH };
 
 /* Operations; the upper three bits of an opcode are the transport */
 enum {
@@ -72,9 +80,13 @@ static inline void put(unsigned char *p, int bytes, uint64_t value)
 
 /*
  * The ICRC of a packet whose BTH begins at bth; len includes the ICRC. The network
- * header in front of it is IPv4 or IPv6 (version 4 or 6) with UDP, or a GRH (1).
+ * header in front of it is IPv4 or IPv6 (version 4 or 6) with UDP, or a GRH (1), or
+ * an LRH alone (0).
  */
 uint32_t roce_icrc(const unsigned char *network, size_t network_len, int version,
 		   const unsigned char *bth, size_t len);
+
+/* The VCRC of a packet from its LRH to its ICRC, in the order of its bytes there */
+unsigned int ib_vcrc(const unsigned char *p, size_t len);
 
 #endif /* ROCE_H */

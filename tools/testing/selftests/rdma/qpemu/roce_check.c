@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Checks every RoCE packet of captures: lengths, headers and ICRC, as the
- * InfiniBand Architecture Specification has them (IBA v1 9.2 to 9.5, A16, A17).
- * It shares no code with what it checks.
+ * Checks every packet of RoCE and InfiniBand in captures: lengths, headers and CRCs,
+ * as the InfiniBand Architecture Specification has them (IBA v1 7.7, 7.8, 8.3, 9.2 to
+ * 9.5, A16, A17). It shares no code with what it checks.
  *
  * Prints how many packets there were of each opcode, and what is wrong.
  */
@@ -115,6 +115,59 @@ static void check_bth(const u8 *network, size_t network_len, int version, const 
 		complain(bth, "payload of a wrong length");
 }
 
+/* From the LRH on; a frame may be padded */
+static void check_ib(const u8 *p, long len)
+{
+	long words = get16(p + 4) & 0x7ff, size = words * 4;
+	int vl = p[0] >> 4, lnh = p[1] & 3;
+	unsigned int dlid = get16(p + 2);
+	const u8 *bth = p + LRH;
+
+	/* what ends of a cable say to each other is no packet */
+	if (len && (p[0] & 15) == 15) {
+		others++;
+		return;
+	}
+	if (len < LRH || size + VCRC > len || size < LRH + BTH + ICRC) {
+		complain(NULL, "not as long as its LRH says");
+		packets++;
+		return;
+	}
+	if (len > size + VCRC && len > 64)
+		complain(NULL, "longer than its LRH says");
+	if (get16(p + size) != ib_vcrc(p, size))
+		complain(NULL, "wrong VCRC");
+	if (p[0] & 15 || p[1] & 0xc || get16(p + 4) & 0xf800)
+		complain(NULL, "link version or reserved bits are not 0");
+	if (lnh == LNH_GRH) {
+		bth += GRH;
+		if (size < LRH + GRH + BTH + ICRC ||
+		    get16(p + LRH + 4) != size - LRH - GRH) {
+			complain(NULL, "its GRH has another length");
+			packets++;
+			return;
+		}
+		if (p[LRH] >> 4 != 6 || p[LRH + 6] != NEXT_HEADER_BTH)
+			complain(NULL, "a GRH that is none");
+	} else if (lnh != LNH_BTH) {
+		complain(NULL, "a raw packet");
+		packets++;
+		return;
+	}
+	/* to QP0, and to nowhere else, there is VL15 */
+	if ((vl == 15) != (get24(bth + 5) == 0))
+		complain(bth, "wrong virtual lane");
+	if (!dlid || (dlid == 0xffff && vl != 15))
+		complain(bth, "wrong DLID");
+	/* multicast: to all ones */
+	if ((dlid >= 0xc000 && dlid != 0xffff) != (get24(bth + 5) == 0xffffff))
+		complain(bth, "multicast that is none");
+	if (lnh == LNH_GRH)
+		check_bth(p + LRH, GRH, 1, bth, p + size - bth);
+	else
+		check_bth(p, LRH, 0, bth, p + size - bth);
+}
+
 static void check_frame(const u8 *p, long len)
 {
 	const u8 *network;
@@ -157,6 +210,10 @@ static void check_frame(const u8 *p, long len)
 		p += IPV6_HEADER;
 		check_bth(network, IPV6_HEADER + UDP_HEADER, 6, p + UDP_HEADER,
 			  len - UDP_HEADER);
+		return;
+	}
+	if (type == ETHERTYPE_IB) {
+		check_ib(p, len);
 		return;
 	}
 	if (type == ETHERTYPE_ROCE && len >= IPV6_HEADER && p[6] == NEXT_HEADER_BTH) {
