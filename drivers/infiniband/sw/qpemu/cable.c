@@ -48,6 +48,8 @@ enum hello_op {
 #define SEARCH_PERIOD	max(HZ / 10, 1)
 #define HELLO_PERIOD	HZ
 #define SILENCE		(3 * HZ)
+/* So that the answer to who wants the link to be trained again gets out */
+#define RETRAIN_DELAY	max(HZ / 20, 1)
 
 /**
  * struct hello - what ports say to each other in a frame of its own
@@ -231,7 +233,7 @@ void qpemu_cable_retrain(struct qpemu_port *port)
 	if (cable) {
 		/* Its lock is taken before that of whoever calls. */
 		WRITE_ONCE(cable->retrain, true);
-		mod_timer(&cable->timer, jiffies);
+		mod_timer(&cable->timer, jiffies + RETRAIN_DELAY);
 	}
 	rcu_read_unlock();
 }
