@@ -457,7 +457,9 @@ int qpemu_port_xmit(struct qpemu_port *port, struct sk_buff *skb)
 		put_vcrc(skb);
 	u64_to_ether_addr(READ_ONCE(cable->peer), to);
 	put_mac_header(cable, skb, to);
-	err = net_xmit_eval(dev_queue_xmit(skb));
+	err = dev_queue_xmit(skb);
+	if (err > 0)
+		err = net_xmit_errno(err);
 	if (err)
 		goto failed;
 	qpemu_port_count_n(port, QPEMU_PORT_XMIT_PKTS, pkts);
@@ -468,7 +470,7 @@ int qpemu_port_xmit(struct qpemu_port *port, struct sk_buff *skb)
 
 failed:
 	qpemu_port_count_n(port, QPEMU_PORT_XMIT_DISCARDS, pkts);
-	return err > 0 ? net_xmit_errno(err) : err;
+	return err;
 }
 
 /* The netdevice does not take super-packets. */
