@@ -521,14 +521,18 @@ static bool is_cable(const struct net_device *ndev)
 	return rtnl_dereference(ndev->rx_handler) == cable_rx;
 }
 
-/* The netdevice's MTU bounds what subnet management may set. */
+/*
+ * The netdevice's MTU bounds what subnet management may set. It is what the port
+ * begins with as well: a link is taken down if a subnet manager wants another.
+ */
 static void take_mtu(struct qpemu_cable *cable)
 {
 	struct qpemu_port *port = cable->port;
+	enum ib_mtu mtu = qpemu_cable_mtu(cable->ndev);
 
 	spin_lock_bh(&port->node->lock);
-	port->mtu_cap = qpemu_cable_mtu(cable->ndev);
-	port->mtu = min(port->mtu, port->mtu_cap);
+	WRITE_ONCE(port->mtu_cap, mtu);
+	WRITE_ONCE(port->mtu, mtu);
 	spin_unlock_bh(&port->node->lock);
 }
 
