@@ -213,7 +213,7 @@ static void look(struct qpemu_cable *cable)
 
 static bool is_silent(const struct qpemu_cable *cable)
 {
-	return READ_ONCE(cable->missed) > (cable->trained ? SILENCE : SEARCH_SILENCE);
+	return READ_ONCE(cable->missed) >= (cable->trained ? SILENCE : SEARCH_SILENCE);
 }
 
 static void tick(struct timer_list *timer)
