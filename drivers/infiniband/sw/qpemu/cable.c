@@ -48,6 +48,8 @@ enum hello_op {
 #define SEARCH_PERIOD	max(HZ / 10, 1)
 #define HELLO_PERIOD	HZ
 #define SILENCE		(3 * HZ)
+/* So that the answer to who wants the link to be trained again gets out */
+#define RETRAIN_DELAY	max(HZ / 20, 1)
 
 /**
  * struct hello - what ports say to each other in a frame of its own
@@ -231,7 +233,7 @@ void qpemu_cable_retrain(struct qpemu_port *port)
 	if (cable) {
 		/* Its lock is taken before that of whoever calls. */
 		WRITE_ONCE(cable->retrain, true);
-		mod_timer(&cable->timer, jiffies);
+		mod_timer(&cable->timer, jiffies + RETRAIN_DELAY);
 	}
 	rcu_read_unlock();
 }
@@ -455,7 +457,9 @@ int qpemu_port_xmit(struct qpemu_port *port, struct sk_buff *skb)
 		put_vcrc(skb);
 	u64_to_ether_addr(READ_ONCE(cable->peer), to);
 	put_mac_header(cable, skb, to);
-	err = net_xmit_eval(dev_queue_xmit(skb));
+	err = dev_queue_xmit(skb);
+	if (err > 0)
+		err = net_xmit_errno(err);
 	if (err)
 		goto failed;
 	qpemu_port_count_n(port, QPEMU_PORT_XMIT_PKTS, pkts);
@@ -466,7 +470,7 @@ int qpemu_port_xmit(struct qpemu_port *port, struct sk_buff *skb)
 
 failed:
 	qpemu_port_count_n(port, QPEMU_PORT_XMIT_DISCARDS, pkts);
-	return err > 0 ? net_xmit_errno(err) : err;
+	return err;
 }
 
 /* The netdevice does not take super-packets. */
@@ -517,14 +521,18 @@ static bool is_cable(const struct net_device *ndev)
 	return rtnl_dereference(ndev->rx_handler) == cable_rx;
 }
 
-/* The netdevice's MTU bounds what subnet management may set. */
+/*
+ * The netdevice's MTU bounds what subnet management may set. It is what the port
+ * begins with as well: a link is taken down if a subnet manager wants another.
+ */
 static void take_mtu(struct qpemu_cable *cable)
 {
 	struct qpemu_port *port = cable->port;
+	enum ib_mtu mtu = qpemu_cable_mtu(cable->ndev);
 
 	spin_lock_bh(&port->node->lock);
-	port->mtu_cap = qpemu_cable_mtu(cable->ndev);
-	port->mtu = min(port->mtu, port->mtu_cap);
+	WRITE_ONCE(port->mtu_cap, mtu);
+	WRITE_ONCE(port->mtu, mtu);
 	spin_unlock_bh(&port->node->lock);
 }
 

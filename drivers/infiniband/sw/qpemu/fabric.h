@@ -144,8 +144,8 @@ struct qpemu_port_stats {
  * @sm_lid: where the subnet manager is
  * @sm_sl: how to get there
  * @mtu: enum ib_mtu: NeighborMTU; never beyond @mtu_cap
- * @mtu_cap: enum ib_mtu: what the netdevice can carry; cable.c keeps it, and @mtu
- *	below it
+ * @mtu_cap: enum ib_mtu: what the netdevice can carry; cable.c keeps it, and
+ *	sets @mtu to it when it changes
  * @op_vls: operational data VLs as PortInfo has it: 1 = VL0 ... 4 = VL0-7
  * @cap_mask: enum ib_port_capability_mask_bits
  * @mkey: management key
