@@ -2,7 +2,7 @@
 /*
  * The verbs engine: queue pairs on RDMA devices
  *
- * A queue pair of the families AF_INET and AF_INET6 is a queue pair of an
+ * A queue pair of the families AF_INET, AF_INET6 and AF_IB is a queue pair of an
  * ib_device, connected by rdma_cm. The objects:
  *
  *	struct verbs_dev	a device		verbs_dev.c
