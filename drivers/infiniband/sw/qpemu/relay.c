@@ -335,7 +335,8 @@ static bool rx_directed(struct qpemu_port *in, struct datagram *d)
 		return false;
 	if (!qpemu_sma(in, smp, d->slid))
 		return true;
-	return go_on(in, d, qpemu_dr_step(smp, in->num, in->node->num_ports, &out), out);
+	to = qpemu_dr_step(smp, in->num, in->node->num_ports, &out);
+	return go_on(in, d, to, out);
 }
 
 static bool rx_lid_routed(struct qpemu_port *in, struct datagram *d)

@@ -60,6 +60,9 @@ distinct() { [ "$(sort | uniq -d | wc -l)" = 0 ]; }
 # switch_lid SWITCH
 switch_lid() { sed -nE "s/^Switch.*\"$1\".* lid ([0-9]+) .*/\1/p" "$scratch/switches"; }
 
+# A switch has so many ports, with cables or not
+switch_ports=36
+
 # ends NODE: how many cables are at it
 ends() { printf '%s\n' "${links[@]}" | grep -cwE -- "$1 [0-9]+"; }
 
@@ -128,9 +131,12 @@ topology()
 
 linkinfo()
 {
-	says iblinkinfo -l && lines $((2 * ${#links[@]})) 'Active/ +LinkUp' && lines 0 'Down/' &&
-		lines 0 'Could be'
+	says iblinkinfo -l && lines $((2 * ${#links[@]})) 'Active/ +LinkUp' &&
+		lines "$(unused)" 'Down/ +Polling' && lines 0 'Could be'
 }
+
+# Ports of switches without cables; each of an adapter has one
+unused() { echo $((switches * switch_ports + cas - 2 * ${#links[@]})); }
 
 hosts_found()
 {
@@ -148,7 +154,7 @@ switches_found()
 
 	says ibswitches && cp "$out" "$scratch/switches" && lines $switches '^Switch' || return
 	for ((n = 1; n <= switches; n++)); do
-		lines 1 "ports $(ends sw$n) \"sw$n\" base port 0 lid [1-9][0-9]* lmc 0" || return
+		lines 1 "ports $switch_ports \"sw$n\" base port 0 lid [1-9][0-9]* lmc 0" || return
 	done
 }
 
@@ -194,7 +200,8 @@ port_info()
 
 pkeys() { query PKeys "$(lid "$1")" && lines 1 '^   0: 0xffff 0x0000 '; }
 guid_info() { query GI "$(lid "$1")" && lines 1 "^   0: $(port_guid "$1") "; }
-vl_arbitration() { query VLArb "$(lid "$1")" && lines 2 '^WEIGHT:'; }
+# two tables, of 64 entries each
+vl_arbitration() { query VLArb "$(lid "$1")" && lines 4 '^WEIGHT:'; }
 
 sl_to_vl()
 {
@@ -205,7 +212,7 @@ sl_to_vl()
 extended_port_info()
 {
 	says smpquery PIE "$(lid 1)" 1 && return
-	grep -q "doesn't indicate PortInfoExtended support" "$out"
+	grep -qE "indicate PortInfoExtended support|mask2 not supported" "$out"
 }
 
 attributes_of_hosts()
@@ -245,7 +252,7 @@ attributes_of_switches()
 	it "$fabric: ibportstate" port_state "$at"
 }
 
-switch_info() { query NI "$1" && has NodeType Switch NumPorts "$(ends sw1)"; }
+switch_info() { query NI "$1" && has NodeType Switch NumPorts $switch_ports; }
 
 forwarding_info()
 {
@@ -266,7 +273,7 @@ switch_ports()
 
 switch_lanes()
 {
-	query SL2VL "$1" 1 && lines $(($(ends sw1) + 1)) '^ports: in +[0-9]+, out +1:'
+	query SL2VL "$1" 1 && lines $((switch_ports + 1)) '^ports: in +[0-9]+, out +1:'
 }
 
 nowhere()
@@ -340,18 +347,20 @@ node_records()
 	says saquery -D && lines $cas '^ +[0-9]+ +"ca[0-9]+"'
 }
 
-# Each switch has as many ports as cables, and port 0
+# Port 0 of a switch is active, too.
 port_records()
 {
-	says saquery PIR && lines $((2 * ${#links[@]} + switches)) '^PortInfoRecord dump:' &&
-		lines $((2 * ${#links[@]} + switches)) 'LinkState:\.+Active'
+	local active=$((2 * ${#links[@]} + switches))
+
+	says saquery PIR && lines $((active + $(unused))) '^PortInfoRecord dump:' &&
+		lines $active 'LinkState:\.+Active'
 }
 
 group_records()
 {
 	# that of IPoIB is there from the start
 	says saquery -g && lines 1 'MGID\.+ff12:401b:ffff::ffff:ffff$' &&
-		says saquery MCMR && lines 1 'Mlid\.+0xC000$'
+		says saquery MCMR && lines 1 'mlid\.+0xc000$'
 }
 
 link_records() { says saquery LR && lines $((2 * ${#links[@]})) '^LinkRecord dump:'; }
@@ -375,7 +384,7 @@ many() { [ "$(grep -cE -- "$2" "$out")" -ge "$1" ]; }
 sl_records() { says saquery SL2VL && many $cas 'TableRecord dump'; }
 vl_records() { says saquery VLAR && many $cas 'TableRecord dump'; }
 forwarding_records() { says saquery LFTR && many $switches 'LFT Record dump'; }
-is_sm() { says saquery -s && lines 1 "base_lid\.+$(lid 1)\$"; }
+is_sm() { says saquery -s && lines 1 "^[[:space:]]+base_lid\.+$(lid 1)\$"; }
 
 # Those ports want to hear of everything
 subscriptions() { says saquery IIR; }
