@@ -237,14 +237,17 @@ int qt_sm_restart(struct qt_hosts *hosts)
 	return sm_start(hosts);
 }
 
-/* Bit 0 of JoinState is that of full members */
+/*
+ * Only who is trusted, and says so by opensm's usual key, is told who belongs to a
+ * group. Bit 0 of JoinState is that of full members.
+ */
 static const char sm_member[] =
 	"for i in $(seq 40); do "
-	"	saquery MCMR --mgid %s 2>/dev/null | awk -F'[. ]*' -v gid=%s '"
+	"	saquery --smkey 1 MCMR --mgid %s 2>/dev/null | awk -F'[. ]*' -v gid=%s '"
 	"		/PortGid/ { is = $NF == gid }"
 	"		is && /JoinState/ { found = $NF ~ /[13579BDFbdf]$/ }"
 	"	END { exit !found }';"
-	"	[ $? = %d ] && exit 0; sleep .05; done; saquery MCMR --mgid %s; exit 1";
+	"	[ $? = %d ] && exit 0; sleep .05; done; exit 1";
 
 bool qt_sm_member(const struct qt_hosts *hosts, enum qt_host host, const char *mgid,
 		  bool want)
@@ -252,7 +255,7 @@ bool qt_sm_member(const struct qt_hosts *hosts, enum qt_host host, const char *m
 	char gid[32];
 
 	snprintf(gid, sizeof(gid), "fe80::ff:fe00:90%d", host_number(host));
-	return !qt_sh(hosts, QT_SERVER, sm_member, mgid, gid, !want, mgid);
+	return !qt_sh(hosts, QT_SERVER, sm_member, mgid, gid, !want);
 }
 
 static int ib_device_add(const struct qt_hosts *hosts, enum qt_host host)
