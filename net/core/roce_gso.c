@@ -96,8 +96,11 @@ static __le32 roce_crc_rest(u32 crc, const struct sk_buff *skb, unsigned int fro
 		crc = crc32_le(crc, skb->data + from, to - from);
 	} else {
 		skb_prepare_seq_read((struct sk_buff *)skb, from, to, &st);
-		for (done = 0; (part = skb_seq_read(done, &data, &st)); done += part)
+		for (done = 0; (part = skb_seq_read(done, &data, &st)); done += part) {
+			/* A page is told of as a whole, whatever was asked for. */
+			part = min(part, to - from - done);
 			crc = crc32_le(crc, data, part);
+		}
 	}
 	return cpu_to_le32(~crc);
 }

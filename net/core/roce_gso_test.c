@@ -145,6 +145,23 @@ static void icrc_paged(struct kunit *test)
 	kfree_skb(skb);
 }
 
+/* As adapters receive them: the CRC is in the page that it is about. */
+static void icrc_in_page(struct kunit *test)
+{
+	const struct icrc_case *c = test->param_value;
+	unsigned int linear = c->bth + sizeof(struct roce_bth);
+	struct sk_buff *skb = make_skb(test, c->packet, linear);
+	struct page *page = alloc_page(GFP_KERNEL);
+	__le32 icrc;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	memcpy(page_address(page), c->packet + linear, c->len - linear);
+	skb_add_rx_frag(skb, 0, page, 0, c->len - linear, PAGE_SIZE);
+	icrc = icrc_of(skb, c);
+	KUNIT_EXPECT_MEMEQ(test, &icrc, c->packet + c->len - ROCE_ICRC_LEN, ROCE_ICRC_LEN);
+	kfree_skb(skb);
+}
+
 /* CRC-32 of Ethernet, a bit at a time. */
 static u32 crc_bits(u32 crc, const u8 *data, unsigned int len)
 {
@@ -653,6 +670,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(icrc_known, icrc_gen_params),
 	KUNIT_CASE_PARAM(icrc_coverage, icrc_gen_params),
 	KUNIT_CASE_PARAM(icrc_paged, icrc_gen_params),
+	KUNIT_CASE_PARAM(icrc_in_page, icrc_gen_params),
 	KUNIT_CASE_PARAM(cut_full, cut_gen_params),
 	KUNIT_CASE_PARAM(cut_short_end, cut_gen_params),
 	KUNIT_CASE(cut_malformed),

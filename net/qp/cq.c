@@ -208,6 +208,15 @@ void qp_spin_end(struct qp_sock *qp)
 	qp_cq_look(qp, QP_SPIN_END);
 }
 
+/* Looks between two glances at the clock, which may be slow to read */
+#define QP_CQ_LOOKS	32
+
+/* May it go on spinning? Not if the CPU has something else to do. */
+static bool qp_cq_may_look(void)
+{
+	return single_task_running() && !need_resched() && !signal_pending(current);
+}
+
 /*
  * Look for completions a short while before going to sleep, as long as the
  * CPU has nothing else to do: in a conversation the answer is often faster
@@ -215,17 +224,22 @@ void qp_spin_end(struct qp_sock *qp)
  */
 static bool qp_cq_poll(const struct qp_cq_waiter *w, const ktime_t *expires)
 {
-	ktime_t end = ktime_add_us(ktime_get(), qp_cq_busy_poll(w->qp));
+	ktime_t now, end = 0;
+	int i;
 
-	if (expires && ktime_before(*expires, end))
-		end = *expires;
-	while (single_task_running() && !need_resched() &&
-	       !signal_pending(current) && ktime_before(ktime_get(), end)) {
-		qp_cq_look(w->qp, QP_SPIN_LOOK);
-		if (qp_cq_wait_over(w))
-			return true;
-		cpu_relax();
-	}
+	do {
+		for (i = 0; i < QP_CQ_LOOKS && qp_cq_may_look(); i++) {
+			qp_cq_look(w->qp, QP_SPIN_LOOK);
+			if (qp_cq_wait_over(w))
+				return true;
+			cpu_relax();
+		}
+		now = ktime_get();
+		if (!end)
+			end = ktime_add_us(now, qp_cq_busy_poll(w->qp));
+		if (expires && ktime_before(*expires, end))
+			end = *expires;
+	} while (i == QP_CQ_LOOKS && ktime_before(now, end));
 	return false;
 }
 

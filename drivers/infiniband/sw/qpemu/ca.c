@@ -27,6 +27,7 @@ static int query_port(struct ib_device *ibdev, u32 num, struct ib_port_attr *att
 	struct qpemu_port *port = to_qdev(ibdev)->port;
 
 	spin_lock_bh(&port->node->lock);
+	attr->subnet_prefix = be64_to_cpu(port->gid_prefix);
 	attr->state = port->state;
 	attr->phys_state = qpemu_port_phys_state(port);
 	attr->max_mtu = port->mtu_cap;

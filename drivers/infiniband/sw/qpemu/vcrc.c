@@ -76,7 +76,10 @@ __le16 qpemu_vcrc_skb(const struct sk_buff *skb, unsigned int len)
 	if (likely(len <= skb_headlen(skb)))
 		return qpemu_vcrc(skb->data, len);
 	skb_prepare_seq_read((struct sk_buff *)skb, 0, len, &st);
-	for (done = 0; (part = skb_seq_read(done, &data, &st)); done += part)
+	for (done = 0; (part = skb_seq_read(done, &data, &st)); done += part) {
+		/* A page is told of as a whole, whatever was asked for. */
+		part = min(part, len - done);
 		crc = update(crc, data, part);
+	}
 	return cpu_to_le16(~crc);
 }

@@ -45,7 +45,7 @@ with()
 
 	: >"$scratch/server"
 	# shellcheck disable=SC2086
-	ip netns exec "$ns1" timeout 60 ib_end $1 >"$scratch/server" 2>&1 &
+	ip netns exec "$ns1" timeout 150 ib_end $1 >"$scratch/server" 2>&1 &
 	pid=$!
 	listening 1 listens || return
 	shift
@@ -86,7 +86,7 @@ connected()
 {
 	local status=0
 
-	on 0 ib_end -t seqpacket -w 10000 send "$(gid 1)" 7471 >"$scratch/client" &
+	on 0 ib_end -t seqpacket -w 100000 send "$(gid 1)" 7471 >"$scratch/client" &
 	soon grep -q sent "$scratch/client" || return
 	dump 0 qp conn-get >"$scratch/ours"
 	dump 1 qp conn-get >"$scratch/theirs"
@@ -236,7 +236,7 @@ destinations()
 {
 	local status=0
 
-	ip netns exec "$ns0" ib_end -n 2 -w 10000 send "$(gid 1)" 7471,7472 \
+	ip netns exec "$ns0" ib_end -n 2 -w 100000 send "$(gid 1)" 7471,7472 \
 		>"$scratch/client" 2>&1 &
 	soon grep -q sent "$scratch/client" || return
 	dump 0 ib_proto dest-get | of 'len(a) == 2 and
@@ -256,7 +256,7 @@ two_ports()
 
 nobody_there()
 {
-	ip netns exec "$ns0" ib_end -k -w 10000 send "$(gid 1)" 7479 >"$scratch/client" 2>&1 &
+	ip netns exec "$ns0" ib_end -k -w 100000 send "$(gid 1)" 7479 >"$scratch/client" 2>&1 &
 	soon grep -q refused "$scratch/client" || return
 	dump 0 ib_proto dest-get | of 'len(a) == 1 and a[0]["service-id"] == 0x1111d37 and
 		a[0]["error"] == 111 and "qpn" not in a[0] and a[0]["expires"] <= 1000'
@@ -269,7 +269,7 @@ nobody_there()
 # More than one message has room for, each from a socket with many
 many_destinations()
 {
-	ip netns exec "$ns0" ib_end -n 500 -q 500 -w 10000 send "$(gid 1)" 1 \
+	ip netns exec "$ns0" ib_end -n 500 -q 500 -w 100000 send "$(gid 1)" 1 \
 		>"$scratch/client" 2>&1 &
 	soon grep -q sent "$scratch/client" || return
 	dump 0 ib_proto dest-get | of 'len(a) == 500 and

@@ -200,7 +200,8 @@ port_info()
 
 pkeys() { query PKeys "$(lid "$1")" && lines 1 '^   0: 0xffff 0x0000 '; }
 guid_info() { query GI "$(lid "$1")" && lines 1 "^   0: $(port_guid "$1") "; }
-vl_arbitration() { query VLArb "$(lid "$1")" && lines 2 '^WEIGHT:'; }
+# two tables, of 64 entries each
+vl_arbitration() { query VLArb "$(lid "$1")" && lines 4 '^WEIGHT:'; }
 
 sl_to_vl()
 {
@@ -211,7 +212,7 @@ sl_to_vl()
 extended_port_info()
 {
 	says smpquery PIE "$(lid 1)" 1 && return
-	grep -q "doesn't indicate PortInfoExtended support" "$out"
+	grep -qE "indicate PortInfoExtended support|mask2 not supported" "$out"
 }
 
 attributes_of_hosts()
@@ -359,7 +360,7 @@ group_records()
 {
 	# that of IPoIB is there from the start
 	says saquery -g && lines 1 'MGID\.+ff12:401b:ffff::ffff:ffff$' &&
-		says saquery MCMR && lines 1 'Mlid\.+0xC000$'
+		says saquery MCMR && lines 1 'mlid\.+0xc000$'
 }
 
 link_records() { says saquery LR && lines $((2 * ${#links[@]})) '^LinkRecord dump:'; }
@@ -383,7 +384,7 @@ many() { [ "$(grep -cE -- "$2" "$out")" -ge "$1" ]; }
 sl_records() { says saquery SL2VL && many $cas 'TableRecord dump'; }
 vl_records() { says saquery VLAR && many $cas 'TableRecord dump'; }
 forwarding_records() { says saquery LFTR && many $switches 'LFT Record dump'; }
-is_sm() { says saquery -s && lines 1 "base_lid\.+$(lid 1)\$"; }
+is_sm() { says saquery -s && lines 1 "^[[:space:]]+base_lid\.+$(lid 1)\$"; }
 
 # Those ports want to hear of everything
 subscriptions() { says saquery IIR; }

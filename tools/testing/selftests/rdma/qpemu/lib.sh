@@ -221,6 +221,8 @@ settle()
 	wait_gid "$1" "$2" $marker
 	ip -n "$1" addr del $marker/32 dev "$4"
 	soon no_gid "$1" "$2" $marker
+	# It may have been missing because all were, for a moment
+	wait_gid "$1" "$2" "$3"
 }
 
 no_gid() { ! gid_index "$@" >/dev/null; }

@@ -113,7 +113,8 @@ static bool gid_wanted(const struct ibv_gid_entry *g)
 		return false;
 	if (pair_options.ipv6)
 		return !IN6_IS_ADDR_V4MAPPED(a) && !IN6_IS_ADDR_LINKLOCAL(a);
-	return IN6_IS_ADDR_V4MAPPED(a);
+	/* lib.sh has a link-local one for a while */
+	return IN6_IS_ADDR_V4MAPPED(a) && (ntohl(a->s6_addr32[3]) >> 16 != 0xa9fe);
 }
 
 static void choose_gid(struct end *e, const char *dev)
