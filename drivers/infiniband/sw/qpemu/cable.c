@@ -47,7 +47,12 @@ enum hello_op {
 
 #define SEARCH_PERIOD	max(HZ / 10, 1)
 #define HELLO_PERIOD	HZ
-#define SILENCE		(3 * HZ)
+/*
+ * How many hellos of ours may go unanswered, 3 s of them. They are what is counted, not
+ * the time, for on a busy machine both ends may be late.
+ */
+#define SILENCE		3
+#define SEARCH_SILENCE	30
 /* So that the answer to who wants the link to be trained again gets out */
 #define RETRAIN_DELAY	max(HZ / 20, 1)
 
@@ -82,7 +87,7 @@ struct hello {
  * @session: ours, since @ready
  * @peer_session: the peer's, 0 before it is heard
  * @peer: its MAC address
- * @heard: when it was last heard, in jiffies
+ * @missed: hellos of ours since it was last heard
  * @rcu: frees it after a grace period
  */
 struct qpemu_cable {
@@ -97,7 +102,7 @@ struct qpemu_cable {
 	u32 session;
 	u32 peer_session;
 	u64 peer;
-	unsigned long heard;
+	unsigned int missed;
 	struct rcu_head rcu;
 };
 
@@ -206,6 +211,11 @@ static void look(struct qpemu_cable *cable)
 		begin(cable);
 }
 
+static bool is_silent(const struct qpemu_cable *cable)
+{
+	return READ_ONCE(cable->missed) >= (cable->trained ? SILENCE : SEARCH_SILENCE);
+}
+
 static void tick(struct timer_list *timer)
 {
 	struct qpemu_cable *cable = timer_container_of(cable, timer, timer);
@@ -213,10 +223,11 @@ static void tick(struct timer_list *timer)
 	spin_lock(&cable->lock);
 	look(cable);
 	if (cable->ready) {
-		if (cable->peer_session && time_after(jiffies, cable->heard + SILENCE)) {
+		if (cable->peer_session && is_silent(cable)) {
 			end(cable);
 			begin(cable);
 		}
+		WRITE_ONCE(cable->missed, cable->missed + 1);
 		say(cable, HELLO);
 		mod_timer(&cable->timer, jiffies + (cable->trained ? HELLO_PERIOD :
 								     SEARCH_PERIOD));
@@ -242,7 +253,7 @@ void qpemu_cable_retrain(struct qpemu_port *port)
 static bool from_stranger(const struct qpemu_cable *cable, u64 mac, u32 session)
 {
 	return cable->peer_session && session != cable->peer_session &&
-	       mac != cable->peer && time_before(jiffies, cable->heard + SILENCE);
+	       mac != cable->peer && !is_silent(cable);
 }
 
 /* Under cable->lock. */
@@ -254,7 +265,7 @@ static void hear_hello(struct qpemu_cable *cable, u64 mac, u32 session, u32 hear
 		link_down(cable);
 	cable->peer_session = session;
 	WRITE_ONCE(cable->peer, mac);
-	cable->heard = jiffies;
+	WRITE_ONCE(cable->missed, 0);
 	up = heard == cable->session && !cable->trained;
 	if (up)
 		link_up(cable);
@@ -355,6 +366,8 @@ static void rx_packet(struct qpemu_cable *cable, struct sk_buff *skb)
 		kfree_skb(skb);
 		return;
 	}
+	if (READ_ONCE(cable->missed))
+		WRITE_ONCE(cable->missed, 0);
 	measure(skb, &pkts, &words);
 	qpemu_port_count_n(port, QPEMU_PORT_RCV_PKTS, pkts);
 	qpemu_port_count_n(port, QPEMU_PORT_RCV_WORDS, words);
