@@ -217,7 +217,7 @@ static bool good_state(const struct qpemu_port *port, const struct ib_port_info 
 	return false;
 }
 
-/* Only that of a link that is down, or that is taken down now, can be chosen. */
+/* To choose one takes the link down, so it is not to come up by the same request. */
 static bool good_phys_state(const struct qpemu_port *port, const struct ib_port_info *pi)
 {
 	u8 state = low(pi->linkspeed_portstate);
@@ -227,7 +227,7 @@ static bool good_phys_state(const struct qpemu_port *port, const struct ib_port_
 		return true;
 	if (phys > IB_PORT_PHYS_STATE_DISABLED)
 		return false;
-	return state == IB_PORT_DOWN || (!state && port->state == IB_PORT_DOWN);
+	return state == IB_PORT_NOP || state == IB_PORT_DOWN;
 }
 
 static bool good_down_default(const struct qpemu_port *port,
@@ -362,13 +362,13 @@ static void set_link(struct qpemu_smp *req, struct qpemu_port *port,
 			   pi->operationalvl_pei_peo_fpi_fpo & ENFORCE_MASK);
 	if (down_default)
 		WRITE_ONCE(port->down_default, down_default);
+	if (phys) {
+		state = IB_PORT_DOWN;
+		WRITE_ONCE(port->disabled, phys == IB_PORT_PHYS_STATE_DISABLED);
+	}
 	if (state && set_state(port, state))
 		req->events |= BIT(QPEMU_EVENT_STATE);
-	if (state == IB_PORT_DOWN || phys) {
-		WRITE_ONCE(port->disabled, phys ? phys == IB_PORT_PHYS_STATE_DISABLED
-						: port->disabled);
-		req->train = true;
-	}
+	req->train = state == IB_PORT_DOWN;
 }
 
 /* All of it, or with a wrong field nothing. */

@@ -297,15 +297,18 @@ static void disable(struct kunit *test)
 	struct qpemu_port *port = &w->sw_ports[3];
 	struct ib_port_info *pi;
 
+	link(port, true);
+	pi = edit(test, port);
+	pi->linkspeed_portstate |= IB_PORT_ARMED;
+	pi->portphysstate_linkdown |= IB_PORT_PHYS_STATE_POLLING << 4;
+	KUNIT_EXPECT_EQ(test, set_port_info(port), BAD_VALUE);
+
+	/* Whether or not the state is said as well: ibportstate does not. */
 	bring_up(test, port);
 	pi = edit(test, port);
 	pi->portphysstate_linkdown |= IB_PORT_PHYS_STATE_DISABLED << 4;
-	KUNIT_EXPECT_EQ(test, set_port_info(port), BAD_VALUE);
-
-	pi = edit(test, port);
-	pi->linkspeed_portstate |= IB_PORT_DOWN;
-	pi->portphysstate_linkdown |= IB_PORT_PHYS_STATE_DISABLED << 4;
 	KUNIT_EXPECT_EQ(test, set_port_info(port), 0);
+	KUNIT_EXPECT_EQ(test, w->events, BIT(QPEMU_EVENT_STATE));
 	KUNIT_EXPECT_EQ(test, port->state, IB_PORT_DOWN);
 	KUNIT_EXPECT_TRUE(test, port->disabled);
 	KUNIT_EXPECT_EQ(test, pi->portphysstate_linkdown >> 4,
