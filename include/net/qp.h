@@ -16,6 +16,7 @@
 #include <linux/refcount.h>
 #include <linux/rhashtable-types.h>
 #include <linux/spinlock.h>
+#include <linux/unaligned.h>
 #include <net/sock.h>
 #include <uapi/linux/ib_diag.h>
 #include <uapi/linux/qp.h>
@@ -137,6 +138,7 @@ struct qp_rwr {
  * @resolve: as @dest, for what a user in the kernel knows of @name; always
  *	sleeps
  * @route: find the own address to talk to @dst from, see qp_kern_route()
+ * @has_pkey: see qp_kern_has_pkey()
  * @serve: answer who asks for the service ID &qp_service.addr, which is
  *	completed; sets &qp_service.priv
  * @unserve: answer no more
@@ -161,6 +163,7 @@ struct qp_ud_ops {
 	int (*route)(struct net *net, int ifindex,
 		     const struct sockaddr_storage *dst,
 		     struct sockaddr_storage *src);
+	bool (*has_pkey)(struct net *net, u16 pkey);
 	int (*serve)(struct qp_service *s);
 	void (*unserve)(struct qp_service *s);
 	int (*connect)(struct qp_sock *qp, struct sockaddr_storage *addr,
@@ -674,25 +677,36 @@ struct qp_user {
  * struct qp_rmsg - what is known of a message that was received
  * @sgid: GID of who sent a datagram, if @flags has QP_CQE_SRC
  * @dgid: to which it was sent: that of the port, or of a group
- * @src_qpn: number of the queue pair that sent it, on its port
  * @imm_data: immediate data, network byte order, if @flags has QP_CQE_IMM
- * @flags: QP_CQE_*
+ * @src_qpn: number of the queue pair that sent it, on its port
+ * @flags: QP_CQE_*, and QP_RMSG_LID: @sgid names a LID, and what follows from a GRH is
+ *	not known
+ * @sl: service level
+ * @pkey: partition
  * @tclass: traffic class
  * @hop_limit: hop limit, as it arrived
- * @sl: service level
  *
  * It leaves room in &sk_buff.cb for what sockets have there.
  */
 struct qp_rmsg {
 	u8 sgid[16];
 	u8 dgid[16];
-	u32 src_qpn;
 	__be32 imm_data;
-	u8 flags;
+	u32 src_qpn : 24;
+	u32 flags : 4;
+	u32 sl : 4;
+	u16 pkey;
 	u8 tclass;
 	u8 hop_limit;
-	u8 sl;
 };
+
+#define QP_RMSG_LID	BIT(3)
+
+/* The LID that names who sent a datagram that has QP_RMSG_LID */
+static inline u32 qp_rmsg_lid(const struct qp_rmsg *m)
+{
+	return get_unaligned_be32(m->sgid + 12);
+}
 
 #define QP_RMSG(skb)	((struct qp_rmsg *)(skb)->cb)
 
@@ -704,10 +718,12 @@ struct qp_rmsg {
  * @tclass: traffic class, -1 for what is usual
  * @hop_limit: hop limit, -1 likewise
  * @sl: service level, -1 likewise
+ * @lid: LID of the peer, 0 if it has none; comes back
  */
 struct qp_attr {
 	u32 qpn;
 	u32 qkey;
+	u32 lid;
 	s16 tclass;
 	s16 hop_limit;
 	s16 sl;
@@ -765,6 +781,7 @@ void qp_kern_info(struct qp_sock *qp, void *dest, struct qp_backend *info);
 int qp_kern_route(struct net *net, int domain, int ifindex,
 		  const struct sockaddr_storage *dst,
 		  struct sockaddr_storage *src);
+bool qp_kern_has_pkey(struct net *net, int domain, u16 pkey);
 void *qp_kern_resolve(struct qp_sock *qp, const struct sockaddr_storage *name,
 		      int len, struct qp_attr *attr);
 void qp_kern_dest_hold(struct qp_sock *qp, void *dest);

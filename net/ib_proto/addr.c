@@ -35,15 +35,55 @@ bool afib_addr_link_local(const struct ib_addr *gid)
 }
 
 /**
+ * afib_addr_pkey_valid() - can a socket be in a partition?
+ * @sk: the socket
+ * @pkey: P_Key, 0 for the default one
+ *
+ * Context: process, may sleep.
+ */
+bool afib_addr_pkey_valid(const struct sock *sk, u32 pkey)
+{
+	if (!pkey || pkey == IB_PKEY_DEFAULT)
+		return true;
+	return pkey <= U16_MAX && qp_kern_has_pkey(sock_net(sk), AF_IB, pkey);
+}
+
+/* The same partition, or one of them says none? */
+static bool afib_pkey_fits(u16 a, u16 b)
+{
+	return !a || !b || !((a ^ b) & IB_PKEY_PARTITION);
+}
+
+/**
+ * afib_addr_pkey() - which partition is one in with an address?
+ * @is: the socket; the names may change meanwhile, then it is either
+ * @addr: a peer's address, or a group's, or that which it is to be bound to
+ *
+ * Context: any.
+ * Return: a P_Key; -EADDRNOTAVAIL (the socket is in another one).
+ */
+int afib_addr_pkey(const struct afib_sock *is, const struct sockaddr_ib *addr)
+{
+	u16 own = READ_ONCE(is->bound) ? ntohs(READ_ONCE(is->local.sib_pkey)) :
+					 READ_ONCE(is->pkey);
+	u16 said = ntohs(addr->sib_pkey);
+
+	if (!afib_pkey_fits(own, said))
+		return -EADDRNOTAVAIL;
+	return own ?: said ?: IB_PKEY_DEFAULT;
+}
+
+/**
  * afib_addr_check() - take an address from user space
+ * @sk: the socket that it is for
  * @addr: the address, in kernel memory
  * @len: its length, bytes
  * @to: where to put it
  *
- * Context: any.
+ * Context: process, may sleep.
  * Return: 0; -EINVAL (too short), -EAFNOSUPPORT, -EADDRNOTAVAIL (no such P_Key).
  */
-int afib_addr_check(const struct sockaddr_unsized *addr, int len,
+int afib_addr_check(const struct sock *sk, const struct sockaddr_unsized *addr, int len,
 		    struct sockaddr_ib *to)
 {
 	if (len < (int)sizeof(*to))
@@ -51,7 +91,7 @@ int afib_addr_check(const struct sockaddr_unsized *addr, int len,
 	memcpy(to, addr, sizeof(*to));
 	if (to->sib_family != AF_IB)
 		return -EAFNOSUPPORT;
-	if (to->sib_pkey && to->sib_pkey != htons(IB_PKEY_DEFAULT))
+	if (!afib_addr_pkey_valid(sk, ntohs(to->sib_pkey)))
 		return -EADDRNOTAVAIL;
 	if (to->sib_scope_id > INT_MAX)
 		return -EINVAL;
@@ -59,12 +99,12 @@ int afib_addr_check(const struct sockaddr_unsized *addr, int len,
 }
 
 /* An address that says all that there is to say */
-void afib_addr_make(struct sockaddr_ib *addr, const struct ib_addr *gid,
+void afib_addr_make(struct sockaddr_ib *addr, const struct ib_addr *gid, u16 pkey,
 		    u32 scope, u64 sid)
 {
 	*addr = (struct sockaddr_ib){
 		.sib_family	= AF_IB,
-		.sib_pkey	= htons(IB_PKEY_DEFAULT),
+		.sib_pkey	= htons(pkey),
 		.sib_addr	= *gid,
 		.sib_sid	= cpu_to_be64(sid),
 		.sib_sid_mask	= cpu_to_be64(U64_MAX),

@@ -165,7 +165,10 @@ static struct qp_sock *afib_conn_make(struct afib_conn *c, const struct qp_kern 
 /* The queue pair that listens, or is to be connected. Under the socket lock. */
 static struct qp_sock *afib_conn_open(struct afib_conn *c, bool listens)
 {
-	struct sockaddr_ib any = { .sib_family = listens ? AF_IB : 0 };
+	struct sockaddr_ib any = {
+		.sib_family	= listens ? AF_IB : 0,
+		.sib_pkey	= htons(c->is.pkey),
+	};
 	struct qp_sock *qp = c->held;
 	struct qp_kern kern;
 	int err;
@@ -706,8 +709,10 @@ static bool afib_conn_allowed(struct net *net, u64 sid)
 static int afib_conn_bind_locked(struct afib_conn *c, const struct sockaddr_ib *addr)
 {
 	struct sockaddr_storage name;
+	struct sockaddr_ib own = *addr;
 	struct qp_kern kern;
 	struct qp_sock *qp;
+	int pkey;
 
 	if (c->is.bound || c->qp || c->is.sk.sk_state != TCP_CLOSE)
 		return -EINVAL;
@@ -715,8 +720,12 @@ static int afib_conn_bind_locked(struct afib_conn *c, const struct sockaddr_ib *
 		return -EADDRNOTAVAIL;
 	if (!afib_conn_allowed(sock_net(&c->is.sk), afib_addr_sid(addr)))
 		return -EACCES;
+	pkey = afib_addr_pkey(&c->is, addr);
+	if (pkey < 0)
+		return pkey;
+	own.sib_pkey = htons(pkey);
 	afib_conn_kern(c, &kern);
-	qp = afib_conn_make(c, &kern, addr);
+	qp = afib_conn_make(c, &kern, &own);
 	if (IS_ERR(qp))
 		return PTR_ERR(qp);
 	c->held = qp;
@@ -732,7 +741,7 @@ static int afib_conn_bind(struct socket *sock, struct sockaddr_unsized *uaddr,
 	struct sockaddr_ib addr;
 	int err;
 
-	err = afib_addr_check(uaddr, len, &addr);
+	err = afib_addr_check(sk, uaddr, len, &addr);
 	if (err)
 		return err;
 	lock_sock(sk);
@@ -805,17 +814,22 @@ static int afib_conn_begin(struct afib_conn *c, const struct sockaddr_ib *to)
 {
 	struct sock *sk = &c->is.sk;
 	struct sockaddr_storage addr = {};
+	struct sockaddr_ib peer = *to;
 	struct qp_sock *qp;
-	int err;
+	int err, pkey;
 
+	pkey = afib_addr_pkey(&c->is, to);
+	if (pkey < 0)
+		return pkey;
+	peer.sib_pkey = htons(pkey);
 	qp = afib_conn_open(c, false);
 	if (IS_ERR(qp))
 		return PTR_ERR(qp);
 	afib_conn_set(c, qp);
 	sk->sk_err = 0;
 	WRITE_ONCE(sk->sk_state, TCP_SYN_SENT);
-	memcpy(&addr, to, sizeof(*to));
-	err = qp_kern_connect(qp, &addr, sizeof(*to));
+	memcpy(&addr, &peer, sizeof(peer));
+	err = qp_kern_connect(qp, &addr, sizeof(peer));
 	if (err) {
 		afib_conn_unset(c);
 		WRITE_ONCE(sk->sk_state, TCP_CLOSE);
@@ -861,7 +875,7 @@ static int afib_conn_connect(struct socket *sock, struct sockaddr_unsized *uaddr
 	struct sockaddr_ib addr;
 	int err;
 
-	err = afib_addr_check(uaddr, len, &addr);
+	err = afib_addr_check(sk, uaddr, len, &addr);
 	if (err)
 		return err;
 	lock_sock(sk);

@@ -19,17 +19,23 @@ static_assert(sizeof(struct afib_key) <= sizeof_field(struct sk_buff, cb));
 /**
  * afib_key_make() - make the key of an address
  * @key: where to put it
+ * @is: the socket
  * @addr: the address; of a group the service ID does not matter
  * @opts: how messages are to travel
  *
  * Context: any.
  * Return: 0; -EINVAL (no address), -EADDRNOTAVAIL (no service ID, or the number of
- * a queue pair that is none for users).
+ * a queue pair that is none for users, or another partition).
  */
-int afib_key_make(struct afib_key *key, const struct sockaddr_ib *addr,
-		  const struct afib_opts *opts)
+int afib_key_make(struct afib_key *key, const struct afib_sock *is,
+		  const struct sockaddr_ib *addr, const struct afib_opts *opts)
 {
+	int pkey = afib_addr_pkey(is, addr);
+
 	memset(key, 0, sizeof(*key));
+	if (pkey < 0)
+		return pkey;
+	key->pkey = pkey;
 	key->gid = addr->sib_addr;
 	if (!afib_addr_multicast(&key->gid))
 		key->sid = cpu_to_be64(afib_addr_sid(addr));
@@ -159,7 +165,7 @@ static void afib_dest_add(struct afib_sock *is, struct afib_dest *dest)
  * routing says
  */
 static struct afib_port *afib_dest_port(struct afib_sock *is,
-					const struct sockaddr_storage *to)
+					const struct sockaddr_storage *to, u16 pkey)
 {
 	const struct sockaddr_ib *local = &is->local;
 	struct sockaddr_storage src;
@@ -172,7 +178,7 @@ static struct afib_port *afib_dest_port(struct afib_sock *is,
 			return ERR_PTR(err);
 		local = (const struct sockaddr_ib *)&src;
 	}
-	return afib_port_get(is, &local->sib_addr, local->sib_scope_id);
+	return afib_port_get(is, &local->sib_addr, local->sib_scope_id, pkey);
 }
 
 /* Find out where it is from a port; the reference is consumed if it is found */
@@ -187,6 +193,7 @@ static int afib_dest_from(struct afib_dest *dest, struct afib_port *port,
 	dest->port = port;
 	dest->dest = d;
 	dest->qpn = attr->qpn;
+	dest->lid = attr->lid;
 	return 0;
 }
 
@@ -198,7 +205,8 @@ static int afib_dest_group(struct afib_sock *is, struct afib_dest *dest,
 	u32 n;
 
 	for (n = 0; (port = afib_port_nth(is, n)); n++) {
-		if (!afib_dest_from(dest, port, to, attr))
+		if (port->pkey == dest->key.pkey &&
+		    !afib_dest_from(dest, port, to, attr))
 			return 0;
 		afib_port_put(port);
 	}
@@ -221,11 +229,11 @@ static int afib_dest_resolve(struct afib_sock *is, struct afib_dest *dest)
 	struct afib_port *port;
 	int err;
 
-	afib_addr_make((struct sockaddr_ib *)&to, &key->gid, key->scope,
+	afib_addr_make((struct sockaddr_ib *)&to, &key->gid, key->pkey, key->scope,
 		       qpn ? 0 : be64_to_cpu(key->sid));
 	if (afib_addr_multicast(&key->gid))
 		return afib_dest_group(is, dest, &to, &attr);
-	port = afib_dest_port(is, &to);
+	port = afib_dest_port(is, &to, key->pkey);
 	if (IS_ERR(port))
 		return PTR_ERR(port);
 	err = afib_dest_from(dest, port, &to, &attr);

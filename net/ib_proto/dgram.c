@@ -50,14 +50,14 @@ static int afib_dgram_key(struct afib_sock *is, struct msghdr *msg,
 	int err = 0;
 
 	if (msg->msg_namelen)
-		err = afib_addr_check(msg->msg_name, msg->msg_namelen, &to);
+		err = afib_addr_check(&is->sk, msg->msg_name, msg->msg_namelen, &to);
 	else
 		*dest = afib_dest_peer(is, opts, &to);
 	if (err || *dest)
 		return err;
 	if (!to.sib_family)
 		return -EDESTADDRREQ;
-	return afib_key_make(key, &to, opts);
+	return afib_key_make(key, is, &to, opts);
 }
 
 /* Send what waits for more to come */
@@ -327,6 +327,12 @@ int afib_dgram_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
  * Receiving
  */
 
+/* Is all that is known of it the LID of the peer? Under @lock. */
+static bool afib_dgram_from_lid(const struct afib_sock *is, const struct qp_rmsg *m)
+{
+	return m->flags & QP_RMSG_LID && is->conn && is->conn->lid == qp_rmsg_lid(m);
+}
+
 /*
  * Is it from the peer, or has the socket none? A peer's queue pair is not known
  * before the first message to it was sent.
@@ -339,7 +345,8 @@ static bool afib_dgram_wanted(struct afib_sock *is, const struct qp_rmsg *m)
 	spin_lock_bh(&is->lock);
 	if (is->peer.sib_family && !afib_addr_multicast(peer))
 		wanted = (!is->conn || m->src_qpn == is->conn->qpn) &&
-			 !memcmp(m->sgid, peer, sizeof(m->sgid));
+			 (!memcmp(m->sgid, peer, sizeof(m->sgid)) ||
+			  afib_dgram_from_lid(is, m));
 	spin_unlock_bh(&is->lock);
 	return wanted;
 }
@@ -428,7 +435,8 @@ static void afib_dgram_name(const struct sk_buff *skb, struct msghdr *msg)
 		return;
 	if (afib_addr_link_local(gid))
 		scope = skb->skb_iif;
-	afib_addr_make(msg->msg_name, gid, scope, afib_addr_of_qpn(m->src_qpn));
+	afib_addr_make(msg->msg_name, gid, m->pkey, scope,
+		       afib_addr_of_qpn(m->src_qpn));
 	msg->msg_namelen = sizeof(struct sockaddr_ib);
 }
 
@@ -446,7 +454,7 @@ static void afib_dgram_info(const struct sk_buff *skb, struct msghdr *msg)
 	memcpy(&info.dgid, m->dgid, sizeof(info.dgid));
 	if (m->flags & QP_CQE_IMM)
 		info.flags |= IB_INFO_IMM;
-	if (m->flags & QP_CQE_SRC)
+	if ((m->flags & (QP_CQE_SRC | QP_RMSG_LID)) == QP_CQE_SRC)
 		info.flags |= IB_INFO_GRH;
 	put_cmsg(msg, SOL_IB, IB_INFO, sizeof(info), &info);
 }

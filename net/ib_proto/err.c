@@ -28,7 +28,7 @@ static int afib_err_queue(struct afib_sock *is, struct sk_buff *skb, int err)
 	struct sockaddr_ib *addr;
 
 	addr = skb_push(skb, IB_ERR_ROOM);
-	afib_addr_make(addr, &key.gid, key.scope, be64_to_cpu(key.sid));
+	afib_addr_make(addr, &key.gid, key.pkey, key.scope, be64_to_cpu(key.sid));
 	__skb_pull(skb, IB_ERR_ROOM);
 	memset(serr, 0, sizeof(*serr));
 	serr->ee.ee_errno = -err;

@@ -31,22 +31,26 @@ struct proto afib_proto = {
 static int afib_bind_locked(struct afib_sock *is, const struct sockaddr_ib *addr)
 {
 	static const struct sockaddr_ib none;
-	struct sockaddr_ib name;
+	struct sockaddr_ib name, own = *addr;
 	struct afib_port *port;
-	int err;
+	int err, pkey;
 
 	/* What has a queue pair already has an address */
 	if (is->bound || is->nr_ports || is->peer.sib_family)
 		return -EINVAL;
 	if (afib_addr_multicast(&addr->sib_addr) || afib_addr_qpn(afib_addr_sid(addr)))
 		return -EADDRNOTAVAIL;
-	err = afib_service_join(is, addr, &name);
+	pkey = afib_addr_pkey(is, addr);
+	if (pkey < 0)
+		return pkey;
+	own.sib_pkey = htons(pkey);
+	err = afib_service_join(is, &own, &name);
 	if (err)
 		return err;
 	afib_set_local(is, &name);
 	if (afib_addr_any(&addr->sib_addr))
 		return 0;
-	port = afib_port_get(is, &is->local.sib_addr, is->local.sib_scope_id);
+	port = afib_port_get(is, &is->local.sib_addr, is->local.sib_scope_id, pkey);
 	if (!IS_ERR(port)) {
 		afib_port_put(port);
 		return 0;
@@ -62,7 +66,7 @@ static int afib_bind(struct socket *sock, struct sockaddr_unsized *uaddr, int le
 	struct sockaddr_ib addr;
 	int err;
 
-	err = afib_addr_check(uaddr, len, &addr);
+	err = afib_addr_check(&is->sk, uaddr, len, &addr);
 	if (err)
 		return err;
 	lock_sock(&is->sk);
@@ -88,7 +92,7 @@ static int afib_connect_locked(struct afib_sock *is, const struct sockaddr_ib *a
 	struct afib_key key;
 	int err;
 
-	err = afib_key_make(&key, addr, &is->opts);
+	err = afib_key_make(&key, is, addr, &is->opts);
 	if (err)
 		return err;
 	/* Who does not want to wait does not hear of it before it sends something */
@@ -99,7 +103,7 @@ static int afib_connect_locked(struct afib_sock *is, const struct sockaddr_ib *a
 		if (IS_ERR(dest))
 			return PTR_ERR(dest);
 	}
-	afib_addr_make(&peer, &addr->sib_addr, addr->sib_scope_id,
+	afib_addr_make(&peer, &addr->sib_addr, key.pkey, addr->sib_scope_id,
 		       be64_to_cpu(key.sid));
 	WRITE_ONCE(is->sk.sk_state, TCP_ESTABLISHED);
 	afib_dest_connect(is, &peer, dest);
@@ -121,7 +125,7 @@ static int afib_connect(struct socket *sock, struct sockaddr_unsized *uaddr,
 		release_sock(&is->sk);
 		return 0;
 	}
-	err = afib_addr_check(uaddr, len, &addr);
+	err = afib_addr_check(&is->sk, uaddr, len, &addr);
 	if (err)
 		return err;
 	lock_sock(&is->sk);

@@ -124,6 +124,7 @@ struct afib_opts {
  * @sid: service ID, 0 of a group
  * @scope: number of a netdevice, or 0
  * @opts: how messages travel
+ * @pkey: in which partition
  *
  * Compared as bytes, so what is between the members is 0.
  */
@@ -132,6 +133,7 @@ struct afib_key {
 	__be64 sid;
 	u32 scope;
 	struct afib_opts opts;
+	u16 pkey;
 };
 
 /**
@@ -206,6 +208,7 @@ static inline struct afib_sock *afib_sk(const struct sock *sk)
  * @is: whose
  * @gid: address of the port
  * @scope: number of its netdevice if @gid does not say it, else 0
+ * @pkey: partition that the queue pair is in
  * @qp: the queue pair; NULL while it is made
  * @gone: it is of no use any more
  * @held: when the last message was told to wait for the next one, jiffies
@@ -217,6 +220,7 @@ struct afib_port {
 	struct afib_sock *is;
 	struct ib_addr gid;
 	u32 scope;
+	u16 pkey;
 	struct qp_sock *qp;
 	bool gone;
 	unsigned long held;
@@ -232,6 +236,7 @@ struct afib_port {
  * @port: which port leads there, referenced; NULL if @err
  * @dest: of the port's queue pair, if not @err
  * @qpn: number of the peer's queue pair
+ * @lid: the peer's LID, 0 if it has none
  * @err: why it is not known
  * @expires: when it is looked for again, jiffies
  */
@@ -243,6 +248,7 @@ struct afib_dest {
 	struct afib_port *port;
 	void *dest;
 	u32 qpn;
+	u32 lid;
 	int err;
 	unsigned long expires;
 };
@@ -372,14 +378,17 @@ struct afib_frag {
 
 /* addr.c: addresses */
 #define IB_PKEY_DEFAULT	0xffff
+#define IB_PKEY_PARTITION 0x7fff	/* the highest bit says which kind of member */
 
 u64 afib_addr_sid(const struct sockaddr_ib *addr);
 bool afib_addr_multicast(const struct ib_addr *gid);
 bool afib_addr_any(const struct ib_addr *gid);
 bool afib_addr_link_local(const struct ib_addr *gid);
-int afib_addr_check(const struct sockaddr_unsized *addr, int len,
+bool afib_addr_pkey_valid(const struct sock *sk, u32 pkey);
+int afib_addr_check(const struct sock *sk, const struct sockaddr_unsized *addr, int len,
 		    struct sockaddr_ib *to);
-void afib_addr_make(struct sockaddr_ib *addr, const struct ib_addr *gid,
+int afib_addr_pkey(const struct afib_sock *is, const struct sockaddr_ib *addr);
+void afib_addr_make(struct sockaddr_ib *addr, const struct ib_addr *gid, u16 pkey,
 		    u32 scope, u64 sid);
 u64 afib_addr_of_qpn(u32 qpn);
 u32 afib_addr_qpn(u64 sid);
@@ -392,7 +401,7 @@ void afib_service_leave(struct afib_sock *is);
 
 /* port.c */
 struct afib_port *afib_port_get(struct afib_sock *is, const struct ib_addr *gid,
-				u32 scope);
+				u32 scope, u16 pkey);
 void afib_port_put(struct afib_port *port);
 struct afib_port *afib_port_only(struct afib_sock *is);
 struct afib_port *afib_port_nth(struct afib_sock *is, u32 n);
@@ -400,8 +409,8 @@ void afib_port_hold_back(struct afib_port *port);
 void afib_ports_end(struct afib_sock *is);
 
 /* dest.c */
-int afib_key_make(struct afib_key *key, const struct sockaddr_ib *addr,
-		  const struct afib_opts *opts);
+int afib_key_make(struct afib_key *key, const struct afib_sock *is,
+		  const struct sockaddr_ib *addr, const struct afib_opts *opts);
 struct afib_dest *afib_dest_find(struct afib_sock *is, const struct afib_key *key);
 struct afib_dest *afib_dest_get(struct afib_sock *is, const struct afib_key *key, bool ask);
 struct afib_dest *afib_dest_peer(struct afib_sock *is, const struct afib_opts *opts,

@@ -43,7 +43,7 @@ void afib_set_names(struct afib_sock *is, const struct sockaddr_ib *local,
 /* A datagram socket with a peer has an address even if it was not bound to one */
 static void afib_name_of_port(const struct afib_port *port, struct sockaddr_ib *name)
 {
-	afib_addr_make(name, &port->gid, port->scope,
+	afib_addr_make(name, &port->gid, port->pkey, port->scope,
 		       afib_addr_of_qpn(READ_ONCE(port->qp->port_qpn)));
 }
 

@@ -97,16 +97,22 @@ int afib_opt_cmsg(const struct cmsghdr *cmsg, struct afib_opts *opts)
  * Groups
  */
 
-static void afib_mreq_group(const struct ib_mreq *mreq, struct sockaddr_storage *group)
+/* Its address, in the partition of the socket */
+static void afib_mreq_group(const struct afib_sock *is, const struct ib_mreq *mreq,
+			    struct sockaddr_storage *group)
 {
+	struct sockaddr_ib *ib = (struct sockaddr_ib *)group;
+
 	memset(group, 0, sizeof(*group));
-	afib_addr_make((struct sockaddr_ib *)group, &mreq->mgid, mreq->ifindex, 0);
+	afib_addr_make(ib, &mreq->mgid, 0, mreq->ifindex, 0);
+	ib->sib_pkey = htons(afib_addr_pkey(is, ib));
 }
 
 /* The port at which a group is joined */
 static struct afib_port *afib_mreq_port(struct afib_sock *is, const struct ib_mreq *mreq,
 					const struct sockaddr_storage *group)
 {
+	u16 pkey = ntohs(((const struct sockaddr_ib *)group)->sib_pkey);
 	const struct ib_addr *gid = &mreq->gid;
 	u32 scope = mreq->ifindex;
 	struct sockaddr_storage src;
@@ -114,15 +120,16 @@ static struct afib_port *afib_mreq_port(struct afib_sock *is, const struct ib_mr
 	int err;
 
 	if (!afib_addr_any(gid))
-		return afib_port_get(is, gid, afib_addr_link_local(gid) ? scope : 0);
+		return afib_port_get(is, gid, afib_addr_link_local(gid) ? scope : 0,
+				     pkey);
 	if (!afib_addr_any(&is->local.sib_addr))
 		return afib_port_get(is, &is->local.sib_addr,
-				   is->local.sib_scope_id);
+				     is->local.sib_scope_id, pkey);
 	err = qp_kern_route(sock_net(&is->sk), AF_IB,
 			    mreq->ifindex ?: is->sk.sk_bound_dev_if, group, &src);
 	if (err)
 		return ERR_PTR(err);
-	return afib_port_get(is, &from->sib_addr, from->sib_scope_id);
+	return afib_port_get(is, &from->sib_addr, from->sib_scope_id, pkey);
 }
 
 static bool afib_ifindex_valid(struct net *net, u32 ifindex)
@@ -157,7 +164,7 @@ static int afib_member(struct afib_sock *is, int opt, const struct ib_mreq *mreq
 		return -EINVAL;
 	if (mreq->ifindex && !afib_ifindex_valid(sock_net(&is->sk), mreq->ifindex))
 		return -ENODEV;
-	afib_mreq_group(mreq, &group);
+	afib_mreq_group(is, mreq, &group);
 	port = afib_mreq_port(is, mreq, &group);
 	if (IS_ERR(port))
 		return PTR_ERR(port);
@@ -207,6 +214,21 @@ static int afib_set_opts(struct afib_sock *is, int opt, int val)
 	return afib_opt_set(&is->opts, opt, val);
 }
 
+/* Which partition; what there is already is in one. Under the socket lock. */
+static int afib_set_pkey(struct afib_sock *is, int val)
+{
+	u16 own = is->bound ? ntohs(is->local.sib_pkey) : is->pkey;
+	bool other = ((own ?: IB_PKEY_DEFAULT) ^ (val ?: IB_PKEY_DEFAULT)) &
+		     IB_PKEY_PARTITION;
+
+	if (val < 0 || !afib_addr_pkey_valid(&is->sk, val))
+		return -EINVAL;
+	if (other && (is->bound || is->nr_ports || is->sk.sk_state != TCP_CLOSE))
+		return -EISCONN;
+	WRITE_ONCE(is->pkey, val);
+	return 0;
+}
+
 static int afib_set_int(struct afib_sock *is, int opt, int val)
 {
 	switch (opt) {
@@ -218,11 +240,7 @@ static int afib_set_int(struct afib_sock *is, int opt, int val)
 			return -EISCONN;
 		return afib_opt_qkey(&is->opts, val);
 	case IB_PKEY:
-		/* There is but one */
-		if (val && val != IB_PKEY_DEFAULT)
-			return -EINVAL;
-		is->pkey = val;
-		return 0;
+		return afib_set_pkey(is, val);
 	case IB_RECVINFO:
 		WRITE_ONCE(is->recvinfo, val);
 		return 0;

@@ -78,14 +78,15 @@ void afib_port_put(struct afib_port *port)
  * list: then it is the caller's to give back the list's reference.
  */
 static struct afib_port *afib_port_find(struct afib_sock *is, const struct ib_addr *gid,
-					u32 scope, struct afib_port **gone)
+					u32 scope, u16 pkey, struct afib_port **gone)
 {
 	struct afib_port *port, *found = NULL;
 
 	*gone = NULL;
 	spin_lock_bh(&is->lock);
 	list_for_each_entry(port, &is->ports, node) {
-		if (port->scope != scope || memcmp(&port->gid, gid, sizeof(*gid)))
+		if (port->scope != scope || port->pkey != pkey ||
+		    memcmp(&port->gid, gid, sizeof(*gid)))
 			continue;
 		if (READ_ONCE(port->gone)) {
 			list_del_init(&port->node);
@@ -102,7 +103,7 @@ static struct afib_port *afib_port_find(struct afib_sock *is, const struct ib_ad
 }
 
 static struct afib_port *afib_port_make(struct afib_sock *is, const struct ib_addr *gid,
-					u32 scope)
+					u32 scope, u16 pkey)
 {
 	struct afib_port *port = kzalloc_obj(*port, GFP_KERNEL_ACCOUNT);
 	struct sockaddr_storage addr = {};
@@ -123,8 +124,9 @@ static struct afib_port *afib_port_make(struct afib_sock *is, const struct ib_ad
 	port->is = is;
 	port->gid = *gid;
 	port->scope = scope;
+	port->pkey = pkey;
 	INIT_DELAYED_WORK(&port->late, afib_port_late);
-	afib_addr_make((struct sockaddr_ib *)&addr, gid, scope, 0);
+	afib_addr_make((struct sockaddr_ib *)&addr, gid, pkey, scope, 0);
 	qp = qp_kern_create(sock_net(&is->sk), &kern, &addr,
 			    sizeof(struct sockaddr_ib));
 	if (IS_ERR(qp)) {
@@ -144,21 +146,22 @@ static struct afib_port *afib_port_make(struct afib_sock *is, const struct ib_ad
  * @is: the socket
  * @gid: the address, one of the own ones
  * @scope: number of its netdevice if @gid does not say it, else 0
+ * @pkey: partition
  *
  * Context: process, may sleep.
  * Return: the port, for afib_port_put(); -ENETDOWN (it went just then), or as
  * qp_kern_create().
  */
 struct afib_port *afib_port_get(struct afib_sock *is, const struct ib_addr *gid,
-				u32 scope)
+				u32 scope, u16 pkey)
 {
 	struct afib_port *port, *gone;
 
 	mutex_lock(&is->making);
-	port = afib_port_find(is, gid, scope, &gone);
+	port = afib_port_find(is, gid, scope, pkey, &gone);
 	if (!port)
 		port = is->ended ? ERR_PTR(-ENETDOWN) :
-				   afib_port_make(is, gid, scope);
+				   afib_port_make(is, gid, scope, pkey);
 	mutex_unlock(&is->making);
 	afib_port_put(gone);
 	return port;

@@ -189,6 +189,7 @@ static void afib_raw_info(struct sk_buff *skb, const struct afib_pkt *p)
 	memcpy(m->sgid, &p->sgid, sizeof(m->sgid));
 	memcpy(m->dgid, &p->dgid, sizeof(m->dgid));
 	m->flags = QP_CQE_SRC;
+	m->pkey = IB_PKEY_DEFAULT;
 	m->tclass = p->tclass;
 	m->hop_limit = p->hop_limit;
 	if ((bth->opcode == AFIB_RAW_UD || bth->opcode == AFIB_RAW_UD_IMM) &&
@@ -556,7 +557,7 @@ static int afib_raw_to(struct afib_sock *is, struct msghdr *msg, struct sockaddr
 	int err;
 
 	if (msg->msg_namelen) {
-		err = afib_addr_check(msg->msg_name, msg->msg_namelen, to);
+		err = afib_addr_check(&is->sk, msg->msg_name, msg->msg_namelen, to);
 		if (err)
 			return err;
 	} else {
@@ -646,13 +647,14 @@ static int afib_raw_bind(struct socket *sock, struct sockaddr_unsized *uaddr, in
 	struct sockaddr_ib addr, name;
 	int err;
 
-	err = afib_addr_check(uaddr, len, &addr);
+	err = afib_addr_check(sk, uaddr, len, &addr);
 	if (err)
 		return err;
 	if (!afib_raw_sid_valid(&addr) ||
 	    (!afib_addr_any(&addr.sib_addr) && !afib_raw_own(sock_net(sk), &addr)))
 		return -EADDRNOTAVAIL;
-	afib_addr_make(&name, &addr.sib_addr, addr.sib_scope_id, afib_addr_sid(&addr));
+	afib_addr_make(&name, &addr.sib_addr, IB_PKEY_DEFAULT, addr.sib_scope_id,
+		       afib_addr_sid(&addr));
 	lock_sock(sk);
 	if (afib_sk(sk)->bound)
 		err = -EINVAL;
@@ -673,12 +675,12 @@ static int afib_raw_connect(struct socket *sock, struct sockaddr_unsized *uaddr,
 	if (len < (int)sizeof(addr.sib_family))
 		return -EINVAL;
 	if (((const struct sockaddr *)uaddr)->sa_family != AF_UNSPEC) {
-		err = afib_addr_check(uaddr, len, &addr);
+		err = afib_addr_check(sk, uaddr, len, &addr);
 		if (!err && (!afib_raw_sid_valid(&addr) || afib_addr_any(&addr.sib_addr)))
 			err = -EADDRNOTAVAIL;
 		if (err)
 			return err;
-		afib_addr_make(&peer, &addr.sib_addr, addr.sib_scope_id,
+		afib_addr_make(&peer, &addr.sib_addr, IB_PKEY_DEFAULT, addr.sib_scope_id,
 			       afib_addr_sid(&addr));
 	}
 	lock_sock(sk);

@@ -41,13 +41,13 @@ static struct afib_sock *afib_service_first(struct afib_service *svc)
 	return is;
 }
 
-/* Which queue pair receives at an address of ours */
+/* Which queue pair receives at an address of ours, in the service's partition */
 static int afib_service_port(struct afib_sock *is, const struct sockaddr_ib *addr,
-			     u32 *qpn, u32 *qkey)
+			     u16 pkey, u32 *qpn, u32 *qkey)
 {
 	struct afib_port *port;
 
-	port = afib_port_get(is, &addr->sib_addr, addr->sib_scope_id);
+	port = afib_port_get(is, &addr->sib_addr, addr->sib_scope_id, pkey);
 	if (IS_ERR(port))
 		return PTR_ERR(port);
 	*qpn = READ_ONCE(port->qp->port_qpn);
@@ -62,12 +62,13 @@ static int afib_service_find(struct qp_service *s,
 			     const struct sockaddr_storage *local, u32 *qpn, u32 *qkey)
 {
 	struct afib_sock *is = afib_service_first(s->user_priv);
+	const struct sockaddr_ib *own = (const void *)&s->addr;
 	const struct sockaddr_ib *addr = (const void *)local;
 	int err;
 
 	if (!is)
 		return -ECONNREFUSED;
-	err = afib_service_port(is, addr, qpn, qkey);
+	err = afib_service_port(is, addr, ntohs(own->sib_pkey), qpn, qkey);
 	afib_count(is, err ? AFIB_MIB_SIDRREFUSALS : AFIB_MIB_SIDRANSWERS);
 	trace_afib_answer(&is->sk, &addr->sib_addr, be64_to_cpu(addr->sib_sid),
 			  err ? 0 : *qpn, err);
@@ -149,6 +150,7 @@ static struct afib_service *afib_service_lookup(struct afib_net *in,
 		if (svc->s.ifindex == is->sk.sk_bound_dev_if &&
 		    afib_addr_sid(other) == afib_addr_sid(addr) &&
 		    other->sib_scope_id == addr->sib_scope_id &&
+		    other->sib_pkey == addr->sib_pkey &&
 		    !memcmp(&other->sib_addr, &addr->sib_addr, sizeof(addr->sib_addr)))
 			return svc;
 	}

@@ -382,6 +382,30 @@ int qp_kern_route(struct net *net, int domain, int ifindex,
 EXPORT_SYMBOL_GPL(qp_kern_route);
 
 /**
+ * qp_kern_has_pkey() - is there a port in a partition?
+ * @net: network namespace
+ * @domain: address family
+ * @pkey: P_Key, of either kind of members
+ *
+ * What is IP has the default one only, and that is not asked for here.
+ *
+ * Context: process, may sleep.
+ */
+bool qp_kern_has_pkey(struct net *net, int domain, u16 pkey)
+{
+	const struct qp_proto *proto = qp_proto_get(domain, QP_PROTO_ANY);
+	bool has = false;
+
+	if (IS_ERR(proto))
+		return false;
+	if (proto->ud_ops && proto->ud_ops->has_pkey)
+		has = proto->ud_ops->has_pkey(net, pkey);
+	module_put(proto->owner);
+	return has;
+}
+EXPORT_SYMBOL_GPL(qp_kern_has_pkey);
+
+/**
  * qp_kern_resolve() - find where datagrams to an address go
  * @qp: from qp_kern_create(), for datagrams
  * @name: the address: of a port, or of a group that @qp belongs to

@@ -391,9 +391,10 @@ static int __init verbs_module_init(void)
 	verbs_wq = alloc_workqueue("qp_verbs", WQ_UNBOUND, 0);
 	if (!verbs_wq)
 		return -ENOMEM;
+	verbs_native_init();
 	err = verbs_dev_init();
 	if (err)
-		goto destroy_wq;
+		goto exit_native;
 	err = verbs_emul_init();
 	if (err)
 		goto exit_dev;
@@ -406,7 +407,8 @@ exit_emul:
 	verbs_emul_exit();
 exit_dev:
 	verbs_dev_exit();
-destroy_wq:
+exit_native:
+	verbs_native_exit();
 	destroy_workqueue(verbs_wq);
 	return err;
 }
@@ -416,6 +418,7 @@ static void __exit verbs_module_exit(void)
 	verbs_unregister_protos(ARRAY_SIZE(verbs_transports));
 	verbs_emul_exit();
 	verbs_dev_exit();
+	verbs_native_exit();
 	/* Waits for work that gave the last reference to a queue pair back */
 	destroy_workqueue(verbs_wq);
 	rcu_barrier();

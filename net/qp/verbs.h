@@ -2,7 +2,7 @@
 /*
  * The verbs engine: queue pairs on RDMA devices
  *
- * A queue pair of the families AF_INET and AF_INET6 is a queue pair of an
+ * A queue pair of the families AF_INET, AF_INET6 and AF_IB is a queue pair of an
  * ib_device, connected by rdma_cm. The objects:
  *
  *	struct verbs_dev	a device		verbs_dev.c
@@ -15,6 +15,7 @@
  *	struct verbs_ah		where datagrams go	verbs_ah.c
  *	struct verbs_group	a multicast group	verbs_mcast.c
  *	struct verbs_service	a service ID		verbs_service.c
+ *	struct verbs_look	a port that is looked for verbs_native.c
  *
  * Locks, outermost first:
  *
@@ -29,6 +30,7 @@
  *	verbs_emul_lock		emul.c: who needs which; may sleep
  *	verbs_dev.pools_lock	pools of a device; may sleep
  *	verbs_pool.making	making and ending queue pairs of a pool; may sleep
+ *	verbs_devs_lock		verbs_dev.c: all devices; may sleep
  *	verbs_cq.lock		completions of the device		(softirq)
  *	verbs_qp.recv_lock	receives				(softirq)
  *	verbs_qp.send_lock	sends					(softirq)
@@ -66,6 +68,13 @@
 /* Receives for datagrams, which are short and do not wait */
 #define VERBS_RECV_DGRAMS	64
 
+/* How long a subnet administration may take to say a path, ms */
+#define VERBS_ROUTE_MS		2000
+
+/* The partition that all ports are in (IBA v1 10.9.1.2), and what says which one */
+#define VERBS_PKEY		0xffff
+#define VERBS_PKEY_PARTITION	0x7fff
+
 /* READs and atomics under way in each direction (IBA v1 9.4.1) */
 #define VERBS_RD_ATOMIC		16
 
@@ -91,6 +100,7 @@
  * @doms: &verbs_dom.dev_node
  * @pools_lock: protects @pools and their members; may sleep
  * @pools: &verbs_pool.node
+ * @node: in verbs_devs
  */
 struct verbs_dev {
 	struct ib_device *ibdev;
@@ -101,6 +111,7 @@ struct verbs_dev {
 	struct list_head doms;
 	struct mutex pools_lock;	/* pools and their members */
 	struct list_head pools;
+	struct list_head node;
 };
 
 /* emul.c: devices made on demand */
@@ -158,6 +169,28 @@ static inline bool verbs_is_rnic(const struct ib_device *ibdev)
 	return ibdev->node_type == RDMA_NODE_RNIC;
 }
 
+/* Has it GIDs of its own, that are no IP addresses? */
+static inline bool verbs_is_native(struct ib_device *ibdev, u32 port)
+{
+	return rdma_protocol_ib(ibdev, port);
+}
+
+static inline bool verbs_proto_native(u32 proto)
+{
+	return proto == QP_PROTO_IB || proto == QP_PROTO_OPA;
+}
+
+/* 0x8000 and 0 say no partition (IBA v1 10.9.1.1) */
+static inline bool verbs_pkey_valid(u16 pkey)
+{
+	return pkey & VERBS_PKEY_PARTITION;
+}
+
+/* A port for verbs_ports(): true ends it */
+typedef bool verbs_look_fn(struct ib_device *ibdev, u32 port, void *arg);
+
+bool verbs_ports(struct net *net, verbs_look_fn *look, void *arg);
+void verbs_dev_list(struct verbs_dev *dev, bool listed);
 struct verbs_dev *verbs_dev_get(struct ib_device *ibdev);
 void verbs_dev_put(struct verbs_dev *dev);
 int verbs_dev_init(void);
@@ -298,11 +331,21 @@ struct verbs_recv {
 	struct qp_cqe done;
 };
 
-/* The address of who sent a datagram, &qp_ud_cqe.src; family 0 if unknown */
+/*
+ * The address of who sent a datagram, &qp_ud_cqe.src; family 0 if unknown. Of
+ * struct sockaddr_ib it is the beginning.
+ */
 union verbs_src {
 	struct sockaddr sa;
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
+	struct verbs_src_ib {
+		unsigned short sib_family;
+		__be16 sib_pkey;
+		__be32 sib_flowinfo;
+		struct ib_addr sib_addr;
+		__be64 sib_sid;
+	} ib;
 	u8 bytes[sizeof_field(struct qp_ud_cqe, src)];
 };
 
@@ -387,6 +430,7 @@ struct verbs_ah {
  * @gid: address of the port
  * @ifindex: its netdevice
  * @ip: the sender's address is in the packets, as with RoCE
+ * @native: it is a GID of the port's kind, or a LID
  * @handles: &struct verbs_ah by number
  * @lock: protects @ahs, @dead, @names, @nr_names and @peer
  * @ahs: &verbs_ah.node of those that the device knows
@@ -398,6 +442,7 @@ struct verbs_ah {
  * @groups: &verbs_group.node; changed under @groups_lock, &verbs_qp.teardown and
  *	&verbs_qp.recv_lock, so that any of them keeps it still
  * @nr_groups: how many
+ * @rejoin: joins those again that subnet management has forgotten
  * @max_sge: entries of a list in @lists
  * @lists: of each receive, what the device is given: room for the header, then
  *	the user's list
@@ -413,6 +458,7 @@ struct verbs_ud {
 	union ib_gid gid;
 	int ifindex;
 	bool ip;
+	bool native;
 	struct xarray handles;
 	spinlock_t lock;	/* ahs, dead, names, nr_names, peer */
 	struct list_head ahs;
@@ -423,6 +469,7 @@ struct verbs_ud {
 	struct mutex groups_lock;	/* groups, nr_groups */
 	struct list_head groups;
 	u32 nr_groups;
+	struct delayed_work rejoin;
 	u32 max_sge;
 	struct ib_sge *lists;
 	u8 *lens;
@@ -558,6 +605,7 @@ struct verbs_params {
  * @err: why a connection could not be made
  * @aborted: it is not to be tried any further
  * @peer_qpn: number of the peer's queue pair, 0 if that is not known
+ * @peer_port: its port, where its address does not say it, else 0
  * @closed: the descriptor is closed
  *
  * @send_lock: protects the sends
@@ -617,6 +665,7 @@ struct verbs_qp {
 	int err;
 	bool aborted;
 	u32 peer_qpn;
+	__be16 peer_port;
 	bool closed;
 
 	spinlock_t send_lock;	/* sends */
@@ -661,10 +710,13 @@ void verbs_gone(struct verbs_qp *v);
  * struct verbs_transport - a protocol that the engine speaks
  * @proto: as the core knows it
  * @node_type: RDMA_NODE_* of devices that speak it
- * @driver_id: driver of the emulation
+ * @driver_id: driver of the emulation, of which more is known than of others
  * @emulation: link type of "rdma link add" that emulates it, NULL if none does
  * @fallback: what is tried if the far side does not speak it, or NULL
  * @match: does this port speak it?
+ * @lid_gid: the interface ID of a GID that says no more than a LID; NULL if there
+ *	are no LIDs
+ * @gid_lid: the LID that such a one says, 0 if it is none
  */
 struct verbs_transport {
 	struct qp_proto *proto;
@@ -673,6 +725,8 @@ struct verbs_transport {
 	const char *emulation;
 	const struct verbs_transport *fallback;
 	bool (*match)(struct ib_device *ibdev, u32 port);
+	__be64 (*lid_gid)(u32 lid);
+	u32 (*gid_lid)(const union ib_gid *gid);
 };
 
 extern const struct verbs_transport verbs_roce, verbs_iwarp, verbs_ib, verbs_opa;
@@ -715,6 +769,8 @@ u32 verbs_ud_list(struct verbs_ud *ud, u32 slot, const struct ib_sge *sge,
 		  u32 num_sge, struct ib_sge **list);
 void verbs_ud_move(struct verbs_ud *ud, u32 from, u32 to);
 union rdma_network_hdr *verbs_ud_hdr(const struct verbs_ud *ud, u32 slot);
+void verbs_ud_complete(const struct verbs_ud *ud, union rdma_network_hdr *hdr,
+		       const struct ib_wc *wc);
 bool verbs_ud_own(struct verbs_ud *ud, const union rdma_network_hdr *hdr,
 		  const struct ib_wc *wc);
 void verbs_ud_arrived(struct verbs_ud *ud, u32 slot);
@@ -758,12 +814,12 @@ int verbs_ud_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 
 /* verbs_mcast.c: multicast */
 bool verbs_group_loop(const struct verbs_ud *ud, const union ib_gid *gid);
-bool verbs_addr_multicast(const struct sockaddr_storage *addr);
 struct verbs_ah *verbs_group_dest(struct verbs_ud *ud,
 				  const struct sockaddr_storage *addr);
 int verbs_join(struct qp_sock *qp, struct qp_mcast *mcast,
 	       struct sockaddr_storage *addr);
 int verbs_leave(struct qp_sock *qp, struct sockaddr_storage *addr, int len);
+void verbs_groups_rejoin(struct work_struct *work);
 void verbs_groups_detach(struct verbs_ud *ud);
 void verbs_groups_end(struct verbs_ud *ud);
 
@@ -777,6 +833,7 @@ int verbs_bind_id(struct net *net, struct rdma_cm_id *id,
 int verbs_bind_once(struct rdma_cm_id *id, const struct verbs_transport *t,
 		    struct sockaddr_storage *addr, bool afonly);
 int verbs_event_err(const struct rdma_cm_event *event);
+int verbs_ask_route(struct rdma_cm_id *id);
 int verbs_listen(struct qp_sock *qp);
 int verbs_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
 		  long *timeo);
@@ -799,24 +856,65 @@ void verbs_params_route(struct verbs_qp *v, struct rdma_cm_id *id);
 /* verbs_info.c: what others are told of it */
 void verbs_info(struct qp_sock *qp, void *dest, struct qp_backend *info);
 
-/* verbs_gid.c: AF_IB addresses where GIDs are IP addresses */
-int verbs_gid_take(u32 type, const struct sockaddr_ib *ib,
+/**
+ * struct verbs_side - whose address user space has given
+ * @net: network namespace
+ * @ifindex: the only netdevice, or 0
+ * @type: of the queue pair, enum qp_type
+ * @proto: its protocol, or QP_PROTO_ANY
+ * @local: family of the own address, 0 if that is not known yet
+ * @own: it is to be the own address
+ */
+struct verbs_side {
+	struct net *net;
+	int ifindex;
+	u32 type;
+	u32 proto;
+	sa_family_t local;
+	bool own;
+};
+
+/* verbs_native.c: ports with GIDs of their own */
+bool verbs_native_own(struct net *net, int ifindex, const struct sockaddr_ib *ib);
+int verbs_native_leads(struct net *net, int ifindex, const struct sockaddr_ib *ib);
+int verbs_native_route(struct net *net, int ifindex, const struct sockaddr_ib *dst,
+		       struct sockaddr_ib *src);
+bool verbs_native_pkey(struct net *net, u16 pkey);
+int verbs_native_lid_path(struct rdma_cm_id *id, u32 lid, struct sa_path_rec *rec);
+void verbs_native_init(void);
+void verbs_native_exit(void);
+
+/* verbs_gid.c: AF_IB addresses */
+int verbs_gid_take(const struct verbs_side *s, const struct sockaddr_ib *ib,
 		   struct sockaddr_storage *to);
+bool verbs_same_partition(const struct sockaddr_storage *a,
+			  const struct sockaddr_storage *b);
+int verbs_join_partition(const struct sockaddr_storage *own,
+			 struct sockaddr_storage *peer);
 void verbs_gid_show(u32 type, const struct sockaddr *from, struct sockaddr_ib *ib);
 void verbs_gid_src(const struct qp_sock *qp, union verbs_src *src);
 
 /* verbs_addr.c: addresses, and which of ours leads to a peer */
 int verbs_route(struct net *net, int oif, const struct sockaddr_storage *dst,
 		struct sockaddr_storage *src);
-int verbs_addr_take(u32 type, const struct sockaddr_storage *addr, int len,
-		    struct sockaddr_storage *to);
+int verbs_set_out(struct net *net, int oif, const struct sockaddr_storage *any,
+		  const struct sockaddr_storage *dst, struct sockaddr_storage *src);
+int verbs_addr_take(const struct verbs_side *s, const struct sockaddr_storage *addr,
+		    int len, struct sockaddr_storage *to);
+int verbs_peer_take(const struct qp_sock *qp, const struct sockaddr_storage *addr,
+		    int len, struct sockaddr_storage *to);
+int verbs_own_take(const struct qp_sock *qp, const struct sockaddr_storage *addr,
+		   int len, struct sockaddr_storage *to);
 int verbs_addr_show(int domain, u32 type, const struct sockaddr *from, void *to);
 void verbs_addr_of_id(const struct rdma_cm_id *id,
 		      const struct sockaddr_storage *from,
 		      struct sockaddr_storage *to);
 bool verbs_addr_any(const struct sockaddr_storage *addr);
+bool verbs_addr_multicast(const struct sockaddr_storage *addr);
+bool verbs_addr_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 void verbs_addr_set_port(struct sockaddr_storage *addr, __be16 port);
 __be16 verbs_addr_port(const struct sockaddr_storage *addr);
+u16 verbs_addr_pkey(const struct sockaddr_storage *addr);
 int verbs_addr_ifindex(struct net *net, const struct sockaddr_storage *addr);
 
 /* verbs_send.c, verbs_recv.c, verbs_msg.c */

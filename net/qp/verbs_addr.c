@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The verbs engine: IP addresses, and which of ours leads to a peer
+ * The verbs engine: addresses, and which of ours leads to a peer
  */
 #include <linux/inetdevice.h>
 #include <net/addrconf.h>
@@ -23,24 +23,56 @@ static int verbs_addr_len(int family)
 
 /**
  * verbs_addr_take() - take an address from user space
- * @type: of the queue pair, enum qp_type
+ * @s: whose it is
  * @addr: the address, of the queue pair's domain
  * @len: its length, bytes
- * @to: where to put it: an IP address
+ * @to: where to put it: an IP address, or an AF_IB one of InfiniBand's own
  *
- * Context: any.
+ * Context: process, may sleep.
  * Return: 0; -EINVAL (it is too short), or as verbs_gid_take().
  */
-int verbs_addr_take(u32 type, const struct sockaddr_storage *addr, int len,
-		    struct sockaddr_storage *to)
+int verbs_addr_take(const struct verbs_side *s, const struct sockaddr_storage *addr,
+		    int len, struct sockaddr_storage *to)
 {
 	if (len < verbs_addr_len(addr->ss_family))
 		return -EINVAL;
 	memset(to, 0, sizeof(*to));
 	if (addr->ss_family == AF_IB)
-		return verbs_gid_take(type, (const void *)addr, to);
+		return verbs_gid_take(s, (const void *)addr, to);
 	memcpy(to, addr, verbs_addr_len(addr->ss_family));
 	return 0;
+}
+
+static int verbs_qp_take(const struct qp_sock *qp, bool own,
+			 const struct sockaddr_storage *addr, int len,
+			 struct sockaddr_storage *to)
+{
+	const struct sockaddr_storage *local = &verbs_qp(qp)->local;
+	struct verbs_side s = {
+		.net		= sock_net(&qp->sk),
+		.ifindex	= qp->sk.sk_bound_dev_if,
+		.type		= qp->type,
+		.proto		= READ_ONCE(qp->proto)->id,
+		.own		= own,
+	};
+
+	if (local->ss_family && !verbs_addr_any(local))
+		s.local = local->ss_family;
+	return verbs_addr_take(&s, addr, len, to);
+}
+
+/* Take a peer's address, or a group's; as verbs_addr_take() */
+int verbs_peer_take(const struct qp_sock *qp, const struct sockaddr_storage *addr,
+		    int len, struct sockaddr_storage *to)
+{
+	return verbs_qp_take(qp, false, addr, len, to);
+}
+
+/* Take an address that a queue pair is to have; as verbs_addr_take() */
+int verbs_own_take(const struct qp_sock *qp, const struct sockaddr_storage *addr,
+		   int len, struct sockaddr_storage *to)
+{
+	return verbs_qp_take(qp, true, addr, len, to);
 }
 
 /**
@@ -82,28 +114,73 @@ void verbs_addr_of_id(const struct rdma_cm_id *id,
 		in6->sin6_scope_id = id->route.addr.dev_addr.bound_dev_if;
 }
 
+/* A GID, or an address of IPv6 */
+static const struct in6_addr *verbs_addr_in6(const struct sockaddr_storage *addr)
+{
+	if (addr->ss_family == AF_IB)
+		return (const void *)&((const struct sockaddr_ib *)addr)->sib_addr;
+	return &((const struct sockaddr_in6 *)addr)->sin6_addr;
+}
+
 bool verbs_addr_any(const struct sockaddr_storage *addr)
 {
-	const struct sockaddr_in6 *in6 = (const void *)addr;
 	const struct sockaddr_in *in = (const void *)addr;
 
-	if (addr->ss_family == AF_INET6)
-		return ipv6_addr_any(&in6->sin6_addr);
-	return in->sin_addr.s_addr == htonl(INADDR_ANY);
+	if (addr->ss_family == AF_INET)
+		return in->sin_addr.s_addr == htonl(INADDR_ANY);
+	return ipv6_addr_any(verbs_addr_in6(addr));
+}
+
+bool verbs_addr_multicast(const struct sockaddr_storage *addr)
+{
+	const struct sockaddr_in *in = (const void *)addr;
+
+	if (addr->ss_family == AF_INET)
+		return ipv4_is_multicast(in->sin_addr.s_addr);
+	return ipv6_addr_is_multicast(verbs_addr_in6(addr));
+}
+
+/* Are they the same but for port and partition? */
+bool verbs_addr_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
+
+	if (a->ss_family != b->ss_family)
+		return false;
+	if (a->ss_family == AF_INET)
+		return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+	return ipv6_addr_equal(verbs_addr_in6(a), verbs_addr_in6(b));
 }
 
 /* sockaddr_in and sockaddr_in6 have the port at the same place */
 static_assert(offsetof(struct sockaddr_in, sin_port) ==
 	      offsetof(struct sockaddr_in6, sin6_port));
 
+/* It ends a service ID of AF_IB, whose port space is there already */
 void verbs_addr_set_port(struct sockaddr_storage *addr, __be16 port)
 {
-	((struct sockaddr_in *)addr)->sin_port = port;
+	struct sockaddr_ib *ib = (void *)addr;
+	u64 space = be64_to_cpu(ib->sib_sid) & ~(u64)U16_MAX;
+
+	if (addr->ss_family == AF_IB)
+		ib->sib_sid = cpu_to_be64(space | ntohs(port));
+	else
+		((struct sockaddr_in *)addr)->sin_port = port;
 }
 
 __be16 verbs_addr_port(const struct sockaddr_storage *addr)
 {
+	if (addr->ss_family == AF_IB)
+		return htons(be64_to_cpu(((const struct sockaddr_ib *)addr)->sib_sid));
 	return ((const struct sockaddr_in *)addr)->sin_port;
+}
+
+/* The partition of an own address */
+u16 verbs_addr_pkey(const struct sockaddr_storage *addr)
+{
+	if (addr->ss_family == AF_IB)
+		return ntohs(((const struct sockaddr_ib *)addr)->sib_pkey);
+	return VERBS_PKEY;
 }
 
 /*
@@ -172,9 +249,40 @@ int verbs_route(struct net *net, int oif, const struct sockaddr_storage *dst,
 		struct sockaddr_storage *src)
 {
 	memset(src, 0, sizeof(*src));
+	if (dst->ss_family == AF_IB)
+		return verbs_native_route(net, oif, (const void *)dst, (void *)src);
 	if (dst->ss_family == AF_INET6)
 		return verbs_route6(net, oif, (const void *)dst, (void *)src);
 	return verbs_route4(net, oif, (const void *)dst, (void *)src);
+}
+
+/**
+ * verbs_set_out() - find the own address for one that is bound to none in particular
+ * @net: network namespace
+ * @oif: netdevice to use, 0 for any
+ * @any: what it is bound to: no address, or any
+ * @dst: the peer
+ * @src: where to put the address, with the port of @any
+ *
+ * Context: process, may sleep.
+ * Return: 0; -EADDRNOTAVAIL (not in the partition that it is bound to), or as
+ * verbs_route().
+ */
+int verbs_set_out(struct net *net, int oif, const struct sockaddr_storage *any,
+		  const struct sockaddr_storage *dst, struct sockaddr_storage *src)
+{
+	struct sockaddr_storage to = *dst;
+	int err;
+
+	err = verbs_join_partition(any, &to);
+	if (!err)
+		err = verbs_route(net, oif, &to, src);
+	if (err)
+		return err;
+	verbs_addr_set_port(src, verbs_addr_port(any));
+	if (src->ss_family == AF_IB && !verbs_addr_pkey(src))
+		((struct sockaddr_ib *)src)->sib_pkey = htons(VERBS_PKEY);
+	return 0;
 }
 
 static int verbs_ifindex4(struct net *net, const struct sockaddr_in *addr)

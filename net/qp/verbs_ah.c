@@ -34,7 +34,6 @@
  */
 #define VERBS_AH_NEIGH_TRIES	20
 #define VERBS_AH_NEIGH_MS	100
-#define VERBS_AH_ROUTE_MS	2000
 #define VERBS_AH_TRIES		4
 #define VERBS_AH_TIME		HZ
 
@@ -227,6 +226,8 @@ static struct verbs_ah *verbs_ah_get(struct verbs_ud *ud, u32 handle)
  * @qpn: number of the peer on its port; 0: to be asked for
  * @qkey: its Q_Key
  * @how: how messages are to travel, or NULL
+ * @min_hops: hop limit that there is at least: GIDs of InfiniBand's own are in
+ *	packets if it is not 0
  * @attr: its address, as the device wants it, if @err is 0
  */
 struct verbs_resolve {
@@ -236,6 +237,7 @@ struct verbs_resolve {
 	u32 qpn;
 	u32 qkey;
 	const struct qp_attr *how;
+	u8 min_hops;
 	struct rdma_ah_attr attr;
 };
 
@@ -245,6 +247,8 @@ static int verbs_resolve_route(struct verbs_resolve *r, struct rdma_cm_id *id)
 	struct rdma_conn_param param = {};
 	int err;
 
+	/* The path may be such that the GIDs would not be in packets */
+	id->route.path_rec->hop_limit = max(id->route.path_rec->hop_limit, r->min_hops);
 	if (!r->qpn)
 		return rdma_connect_locked(id, &param);
 	err = ib_init_ah_attr_from_path(id->device, id->port_num,
@@ -285,7 +289,7 @@ static int verbs_resolve_handler(struct rdma_cm_id *id,
 		return 0;
 	switch (event->event) {
 	case RDMA_CM_EVENT_ADDR_RESOLVED:
-		err = rdma_resolve_route(id, VERBS_AH_ROUTE_MS);
+		err = verbs_ask_route(id);
 		break;
 	case RDMA_CM_EVENT_ROUTE_RESOLVED:
 		err = verbs_resolve_route(r, id);
@@ -356,20 +360,47 @@ static void verbs_resolve_how(struct verbs_resolve *r)
 		grh->hop_limit = how->hop_limit;
 }
 
+/* The LID that an address names, 0 if it is none of those */
+static u32 verbs_resolve_lid(const struct verbs_transport *t,
+			     const struct sockaddr_storage *dst)
+{
+	const struct sockaddr_ib *ib = (const void *)dst;
+
+	if (dst->ss_family != AF_IB || !t->gid_lid)
+		return 0;
+	return t->gid_lid((const union ib_gid *)&ib->sib_addr);
+}
+
+/* Where a LID is, on which nobody can be asked for a port */
+static int verbs_resolve_path(struct verbs_resolve *r, struct rdma_cm_id *id, u32 lid)
+{
+	struct sa_path_rec rec;
+	int err;
+
+	err = verbs_native_lid_path(id, lid, &rec);
+	if (err)
+		return err;
+	rec.hop_limit = max(rec.hop_limit, r->min_hops);
+	return ib_init_ah_attr_from_path(id->device, id->port_num, &rec, &r->attr,
+					 id->route.addr.dev_addr.sgid_attr);
+}
+
 /* Look for a peer from the address of the queue pair */
 static int verbs_resolve_id(struct verbs_ud *ud, struct rdma_cm_id *id,
 			    const struct sockaddr_storage *dst,
 			    struct verbs_resolve *r, struct verbs_ah **ahp)
 {
 	struct verbs_qp *v = ud->v;
+	const struct verbs_transport *t = verbs_transport_by_id(v->qp->proto->id);
+	u32 lid = r->qpn ? verbs_resolve_lid(t, dst) : 0;
 	struct sockaddr_storage src = v->local;
 	int err;
 
 	verbs_addr_set_port(&src, 0);
-	err = verbs_bind_once(id, verbs_transport_by_id(v->qp->proto->id), &src,
-			      true);
+	err = verbs_bind_once(id, t, &src, true);
 	if (!err)
-		err = verbs_resolve_wait(r, id, dst);
+		err = lid ? verbs_resolve_path(r, id, lid) :
+			    verbs_resolve_wait(r, id, dst);
 	if (err)
 		return err;
 	verbs_resolve_how(r);
@@ -406,7 +437,7 @@ static int verbs_resolve_once(struct verbs_ud *ud,
  * Returns it, or as verbs_ah_create().
  */
 static struct verbs_ah *verbs_resolve(struct verbs_ud *ud,
-				      const struct sockaddr_storage *dst,
+				      struct sockaddr_storage *dst,
 				      u32 qpn, u32 qkey,
 				      const struct qp_attr *how)
 {
@@ -419,8 +450,12 @@ static struct verbs_ah *verbs_resolve(struct verbs_ud *ud,
 	    (!qpn && !verbs_addr_port(dst)))
 		return ERR_PTR(-EINVAL);
 	err = verbs_ud_start(ud->v, dst);
+	if (!err)
+		err = verbs_join_partition(&ud->v->local, dst);
 	if (err)
 		return ERR_PTR(err);
+	/* Who receives it is to know from whom it is */
+	r.min_hops = dst->ss_family == AF_IB;
 	do {
 		r.qpn = qpn;
 		err = verbs_resolve_once(ud, dst, &r, &ah);
@@ -437,7 +472,7 @@ int verbs_ah_create(struct qp_sock *qp, struct qp_ah *qah,
 	u32 number;
 	int err;
 
-	err = verbs_addr_take(qp->type, addr, qah->addrlen, &dst);
+	err = verbs_peer_take(qp, addr, qah->addrlen, &dst);
 	if (err)
 		return err;
 	if (qah->qpn && (qah->qpn < VERBS_MIN_QPN || qah->qpn > VERBS_MAX_QPN))
@@ -467,7 +502,7 @@ void *verbs_resolve_attr(struct qp_sock *qp, struct sockaddr_storage *name,
 	struct verbs_ah *ah;
 	int err;
 
-	err = verbs_addr_take(qp->type, name, len, &dst);
+	err = verbs_peer_take(qp, name, len, &dst);
 	if (err)
 		return ERR_PTR(err);
 	if (verbs_addr_multicast(&dst))
@@ -477,6 +512,7 @@ void *verbs_resolve_attr(struct qp_sock *qp, struct sockaddr_storage *name,
 	if (!IS_ERR(ah)) {
 		attr->qpn = ah->qpn;
 		attr->qkey = ah->qkey;
+		attr->lid = ah->dlid;
 	}
 	return ah;
 }
@@ -492,7 +528,9 @@ static void verbs_name(const struct sockaddr_storage *addr, union verbs_src *nam
 	const struct sockaddr_in *in = (const void *)addr;
 
 	memset(name, 0, sizeof(*name));
-	if (addr->ss_family == AF_INET6) {
+	if (addr->ss_family == AF_IB) {
+		memcpy(name->bytes, addr, sizeof(name->bytes));
+	} else if (addr->ss_family == AF_INET6) {
 		name->in6.sin6_family = AF_INET6;
 		name->in6.sin6_port = in6->sin6_port;
 		name->in6.sin6_addr = in6->sin6_addr;
@@ -567,7 +605,7 @@ static void *verbs_dest_name(struct verbs_ud *ud, struct sockaddr_storage *addr,
 	struct verbs_ah *ah;
 	int err;
 
-	err = verbs_addr_take(ud->v->qp->type, addr, len, &dst);
+	err = verbs_peer_take(ud->v->qp, addr, len, &dst);
 	if (err)
 		return ERR_PTR(err);
 	if (verbs_addr_multicast(&dst))
@@ -649,14 +687,16 @@ int verbs_ud_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 		verbs_peer_set(v->ud, NULL);
 		return 0;
 	}
-	err = verbs_addr_take(qp->type, addr, len, &dst);
+	err = verbs_peer_take(qp, addr, len, &dst);
 	if (err)
 		return err;
 	release_sock(&qp->sk);
-	if (verbs_addr_multicast(&dst))
+	if (!verbs_addr_multicast(&dst))
+		ah = verbs_resolve(v->ud, &dst, 0, 0, NULL);
+	else if (!verbs_join_partition(&v->local, &dst))
 		ah = verbs_group_dest(v->ud, &dst);
 	else
-		ah = verbs_resolve(v->ud, &dst, 0, 0, NULL);
+		ah = ERR_PTR(-EADDRNOTAVAIL);
 	lock_sock(&qp->sk);
 	if (IS_ERR(ah))
 		return PTR_ERR(ah);

@@ -29,7 +29,6 @@
  */
 #define VERBS_RESOLVE_TRIES	20
 #define VERBS_RESOLVE_MS	100
-#define VERBS_ROUTE_MS		2000
 
 /* A connection attempt may take that long; less if there is another one to make */
 #define VERBS_CONNECT_TIME	(10 * HZ)
@@ -67,6 +66,7 @@ struct verbs_listener {
  * @id: the connection
  * @heard: &qp_sock.heard
  * @peer_qpn: &verbs_qp.peer_qpn
+ * @peer_port: &verbs_qp.peer_port
  * @dead: the peer gave up. Under the handler's lock
  */
 struct verbs_pending {
@@ -75,7 +75,25 @@ struct verbs_pending {
 	struct rdma_cm_id *id;
 	__be64 heard;
 	u32 peer_qpn;
+	__be16 peer_port;
 	bool dead;
+};
+
+#define VERBS_HELLO		0x51504942	/* "QPIB" */
+
+/**
+ * struct verbs_hello - private data between GIDs of InfiniBand's own
+ * @no_ip: 0: as IP addresses begin with version numbers (IBA v1 A11.3), rdma_cm
+ *	knows by it that none follow
+ * @port: of who says it, for a path has GIDs only
+ * @magic: VERBS_HELLO
+ * @hello: &qp_sock.hello
+ */
+struct verbs_hello {
+	__be16 no_ip;
+	__be16 port;
+	__be32 magic;
+	__be64 hello;
 };
 
 /*
@@ -98,6 +116,15 @@ int verbs_bind_once(struct rdma_cm_id *id, const struct verbs_transport *t,
 	return err ?: rdma_bind_addr(id, (struct sockaddr *)addr);
 }
 
+/* Nobody makes a device that has a GID of its own: it is there, or has just gone */
+static int verbs_bind_native(struct rdma_cm_id *id, const struct verbs_transport *t,
+			     struct sockaddr_storage *addr)
+{
+	int err = verbs_bind_once(id, t, addr, true);
+
+	return err == -ENODEV ? -EADDRNOTAVAIL : verbs_port_err(err);
+}
+
 /*
  * Bind an id to an address. If no device has the address, have one made and wait
  * until it knows its addresses. One that was made on demand is held before it is
@@ -112,6 +139,8 @@ int verbs_bind_id(struct net *net, struct rdma_cm_id *id,
 	*emul = NULL;
 	if (verbs_addr_any(addr))
 		return verbs_bind_once(id, t, addr, true);
+	if (addr->ss_family == AF_IB)
+		return verbs_bind_native(id, t, addr);
 	ifindex = verbs_addr_ifindex(net, addr);
 	if (!ifindex)
 		return -EADDRNOTAVAIL;
@@ -145,23 +174,55 @@ int verbs_bind_id(struct net *net, struct rdma_cm_id *id,
  * Connecting
  */
 
-/* What the peer said with its request or reply */
-static __be64 verbs_heard(const struct rdma_conn_param *param)
+/* Is it one between GIDs of InfiniBand's own? */
+static bool verbs_id_native(const struct rdma_cm_id *id)
 {
+	return id->route.addr.src_addr.ss_family == AF_IB;
+}
+
+/* What the peer said with its request or reply, and its port if it says that */
+static __be64 verbs_heard(const struct rdma_cm_id *id,
+			  const struct rdma_conn_param *param, __be16 *port)
+{
+	struct verbs_hello h = {};
 	__be64 heard = 0;
 
+	*port = 0;
+	if (param->private_data_len >= sizeof(h))
+		memcpy(&h, param->private_data, sizeof(h));
+	if (verbs_id_native(id) && !h.no_ip && h.magic == htonl(VERBS_HELLO)) {
+		*port = h.port;
+		return h.hello;
+	}
 	if (param->private_data_len >= sizeof(heard))
 		memcpy(&heard, param->private_data, sizeof(heard));
 	return heard;
 }
 
-/* What the peer is told by it */
-static void verbs_say(const struct verbs_qp *v, struct rdma_conn_param *param)
+/* What the peer is told by it; @h is used until the call that says it returns */
+static void verbs_say(const struct verbs_qp *v, const struct rdma_cm_id *id,
+		      struct verbs_hello *h, struct rdma_conn_param *param)
 {
-	if (!v->qp->hello)
-		return;
-	param->private_data = &v->qp->hello;
-	param->private_data_len = sizeof(v->qp->hello);
+	if (verbs_id_native(id)) {
+		*h = (struct verbs_hello){
+			.port	= verbs_addr_port(&id->route.addr.src_addr),
+			.magic	= htonl(VERBS_HELLO),
+			.hello	= v->qp->hello,
+		};
+		param->private_data = h;
+		param->private_data_len = sizeof(*h);
+	} else if (v->qp->hello) {
+		param->private_data = &v->qp->hello;
+		param->private_data_len = sizeof(v->qp->hello);
+	}
+}
+
+/* Have the peer's way asked for. Without a subnet manager there is none. */
+int verbs_ask_route(struct rdma_cm_id *id)
+{
+	int err = rdma_resolve_route(id, VERBS_ROUTE_MS);
+
+	return err == -EAGAIN ? -ENETUNREACH : err;
 }
 
 static int verbs_request(struct verbs_qp *v, struct rdma_cm_id *id)
@@ -175,12 +236,24 @@ static int verbs_request(struct verbs_qp *v, struct rdma_cm_id *id)
 		.retry_count		= VERBS_RETRIES,
 		.rnr_retry_count	= VERBS_RNR_FOREVER,
 	};
+	struct verbs_hello h;
 
 	if (READ_ONCE(v->phase) != VERBS_SETUP)
 		return -ECONNABORTED;
 	verbs_params_route(v, id);
-	verbs_say(v, &param);
+	verbs_say(v, id, &h, &param);
 	return rdma_connect_locked(id, &param);
+}
+
+/* A path has no service ID of who connects; it may have told its port */
+static void verbs_name_peer(struct verbs_qp *v)
+{
+	struct sockaddr_ib *ib = (void *)&v->peer;
+
+	if (ib->sib_family != AF_IB || ib->sib_sid)
+		return;
+	ib->sib_sid = ((const struct sockaddr_ib *)&v->local)->sib_sid;
+	verbs_addr_set_port(&v->peer, v->peer_port);
 }
 
 /* The connection stands, unless the queue pair goes */
@@ -201,6 +274,7 @@ static void verbs_established(struct verbs_qp *v, struct rdma_cm_id *id)
 	v->any = NULL;
 	verbs_addr_of_id(id, &id->route.addr.src_addr, &v->local);
 	verbs_addr_of_id(id, &id->route.addr.dst_addr, &v->peer);
+	verbs_name_peer(v);
 	qp_set_state(v->qp, QP_STATE_RTS);
 	qp_recv_taken(v->qp);
 	verbs_recv_run(v);
@@ -253,11 +327,12 @@ int verbs_event_err(const struct rdma_cm_event *event)
 static int verbs_handler(struct rdma_cm_id *id, struct rdma_cm_event *event)
 {
 	struct verbs_qp *v = id->context;
+	__be16 port;
 	int err = 0;
 
 	switch (event->event) {
 	case RDMA_CM_EVENT_ADDR_RESOLVED:
-		err = rdma_resolve_route(id, VERBS_ROUTE_MS);
+		err = verbs_ask_route(id);
 		break;
 	case RDMA_CM_EVENT_ROUTE_RESOLVED:
 		err = verbs_request(v, id);
@@ -265,7 +340,7 @@ static int verbs_handler(struct rdma_cm_id *id, struct rdma_cm_event *event)
 	case RDMA_CM_EVENT_ESTABLISHED:
 		/* Who accepted has heard of it before */
 		if (!v->qp->heard)
-			v->qp->heard = verbs_heard(&event->param.conn);
+			v->qp->heard = verbs_heard(id, &event->param.conn, &port);
 		if (!v->peer_qpn)
 			v->peer_qpn = event->param.conn.qp_num;
 		verbs_established(v, id);
@@ -332,6 +407,15 @@ void verbs_unbind(struct verbs_qp *v)
 	v->bound_emul = NULL;
 }
 
+/*
+ * Does any address mean any of the protocol's own? As a GID it is any GID, and any IP
+ * address of either version.
+ */
+static bool verbs_afonly(const struct qp_sock *qp)
+{
+	return qp->domain != AF_IB || verbs_proto_native(qp->proto->id);
+}
+
 /* Take the port of an address for who is about to connect or listen */
 static int verbs_bind_port(struct verbs_qp *v)
 {
@@ -346,7 +430,7 @@ static int verbs_bind_port(struct verbs_qp *v)
 	rdma_set_reuseaddr(id, qp->reuse);
 	if (verbs_addr_any(&v->local))
 		err = verbs_port_err(verbs_bind_once(id, verbs_transport_by_id(qp->proto->id),
-						     &v->local, false));
+						     &v->local, verbs_afonly(qp)));
 	else
 		err = verbs_bind_id(sock_net(&qp->sk), id,
 				    verbs_transport_by_id(qp->proto->id),
@@ -373,11 +457,14 @@ static int verbs_open(struct verbs_qp *v)
 	if (!src.ss_family || verbs_addr_any(&src)) {
 		/* One for any address can not be made one for this */
 		verbs_unbind(v);
-		err = verbs_route(net, qp->sk.sk_bound_dev_if, &v->peer, &src);
+		err = verbs_set_out(net, qp->sk.sk_bound_dev_if, &v->local,
+				    &v->peer, &src);
 		if (err)
 			return err;
-		verbs_addr_set_port(&src, verbs_addr_port(&v->local));
 	}
+	err = verbs_join_partition(&src, &v->peer);
+	if (err)
+		return err;
 	id = verbs_bound_take(v, verbs_handler, v);
 	if (id) {
 		swap(v->emul, v->bound_emul);
@@ -599,7 +686,7 @@ int verbs_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
 	struct sockaddr_storage peer;
 	int err;
 
-	err = verbs_addr_take(qp->type, addr, len, &peer);
+	err = verbs_peer_take(qp, addr, len, &peer);
 	if (err)
 		return err;
 	/* A refusal that nobody asked for is not this one's */
@@ -609,6 +696,7 @@ int verbs_connect(struct qp_sock *qp, struct sockaddr_storage *addr, int len,
 	verbs_remember(v);
 	v->peer = peer;
 	v->peer_qpn = 0;
+	v->peer_port = 0;
 	v->aborted = false;
 	v->any = qp->proto->id == QP_PROTO_ANY ? qp->proto : NULL;
 	qp_set_state(qp, QP_STATE_CONNECTING);
@@ -657,10 +745,11 @@ static int verbs_enqueue(struct verbs_qp *v, struct rdma_cm_id *id,
 		return err;
 	p->v = v;
 	p->id = id;
-	p->heard = verbs_heard(param);
+	p->heard = verbs_heard(id, param, &p->peer_port);
 	p->peer_qpn = param->qp_num;
 	spin_lock(&v->pending_lock);
 	if (v->closed || !qp_backlog_room(v->qp) ||
+	    !verbs_same_partition(&id->route.addr.src_addr, &v->local) ||
 	    (v->qp->user && !v->qp->user->wants(v->qp, p->heard))) {
 		err = -ECONNREFUSED;
 	} else {
@@ -737,9 +826,8 @@ static int verbs_listener_bind(struct verbs_listener *l, struct rdma_cm_id *id,
 
 	if (verbs_addr_any(addr)) {
 		verbs_watch_start(&l->watch, sock_net(sk), sk->sk_bound_dev_if, t);
-		/* As a GID that is any IP address, of either version */
 		return verbs_port_err(verbs_bind_once(id, t, addr,
-						      l->v->qp->domain != AF_IB));
+						      verbs_afonly(l->v->qp)));
 	}
 	err = verbs_bind_id(sock_net(sk), id, t, addr, &emul);
 	if (!err && emul)
@@ -829,11 +917,11 @@ int verbs_bind(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 {
 	struct verbs_qp *v = verbs_qp(qp);
 	struct sockaddr_storage local;
-	int err = verbs_addr_take(qp->type, addr, len, &local);
+	int err = verbs_own_take(qp, addr, len, &local);
 
 	if (err)
 		return err;
-	if (!verbs_addr_any(&local) &&
+	if (local.ss_family != AF_IB && !verbs_addr_any(&local) &&
 	    !verbs_addr_ifindex(sock_net(&qp->sk), &local))
 		return -EADDRNOTAVAIL;
 	v->local = local;
@@ -929,12 +1017,14 @@ static int verbs_take(struct verbs_qp *v, struct verbs_pending *p)
 		.rnr_retry_count	= VERBS_RNR_FOREVER,
 	};
 	struct rdma_cm_id *id = p->id;
+	struct verbs_hello h;
 	int err;
 
 	v->emul = verbs_emul_of(id->device);
 	v->qp->heard = p->heard;
 	v->peer_qpn = p->peer_qpn;
-	verbs_say(v, &param);
+	v->peer_port = p->peer_port;
+	verbs_say(v, id, &h, &param);
 	verbs_params_apply(v, id);
 	/* Nobody waits for those of users in the kernel */
 	if (v->qp->user)

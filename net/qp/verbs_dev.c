@@ -6,11 +6,16 @@
  * device is removed, so that this comes before rdma_cm's turn: queue pairs,
  * registrations and protection domains are gone when rdma_cm and the device
  * want them to be.
+ *
+ * All of them are in a list, for who looks for a port.
  */
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
 #include "verbs.h"
+
+static DEFINE_MUTEX(verbs_devs_lock);	/* verbs_devs; the innermost one */
+static LIST_HEAD(verbs_devs);
 
 static int verbs_dev_add(struct ib_device *ibdev);
 static void verbs_dev_remove(struct ib_device *ibdev, void *data);
@@ -20,6 +25,47 @@ static struct ib_client verbs_client = {
 	.add	= verbs_dev_add,
 	.remove	= verbs_dev_remove,
 };
+
+/* Have it found by who looks for a port, or no more. Process context. */
+void verbs_dev_list(struct verbs_dev *dev, bool listed)
+{
+	mutex_lock(&verbs_devs_lock);
+	if (listed)
+		list_add_tail(&dev->node, &verbs_devs);
+	else
+		list_del(&dev->node);
+	mutex_unlock(&verbs_devs_lock);
+}
+
+/**
+ * verbs_ports() - look at all ports that a network namespace may use
+ * @net: the network namespace
+ * @look: told of one port after the other, until it returns true; may sleep
+ * @arg: for it
+ *
+ * Context: process, may sleep.
+ * Return: what @look returned last.
+ */
+bool verbs_ports(struct net *net, verbs_look_fn *look, void *arg)
+{
+	struct verbs_dev *dev;
+	bool found = false;
+	u32 port;
+
+	mutex_lock(&verbs_devs_lock);
+	list_for_each_entry(dev, &verbs_devs, node) {
+		if (!rdma_dev_access_netns(dev->ibdev, net))
+			continue;
+		rdma_for_each_port(dev->ibdev, port) {
+			found = look(dev->ibdev, port, arg);
+			if (found)
+				goto out;
+		}
+	}
+out:
+	mutex_unlock(&verbs_devs_lock);
+	return found;
+}
 
 static int verbs_dev_add(struct ib_device *ibdev)
 {
@@ -35,6 +81,7 @@ static int verbs_dev_add(struct ib_device *ibdev)
 	mutex_init(&dev->pools_lock);
 	INIT_LIST_HEAD(&dev->pools);
 	ib_set_client_data(ibdev, &verbs_client, dev);
+	verbs_dev_list(dev, true);
 	return 0;
 }
 
@@ -81,6 +128,7 @@ static void verbs_dev_remove(struct ib_device *ibdev, void *data)
 	struct verbs_dom *dom;
 	struct verbs_qp *v;
 
+	verbs_dev_list(dev, false);
 	mutex_lock(&dev->lock);
 	dev->gone = true;
 	mutex_unlock(&dev->lock);

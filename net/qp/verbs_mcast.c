@@ -3,8 +3,12 @@
  * The verbs engine: multicast
  *
  * A group has an rdma_cm id of its own, as rdma_cm does not join for one that
- * listens. While it is there the host is a member, with RoCE by IGMP or MLD, and
- * the device's queue pair is attached to the group's GID.
+ * listens. While it is there the host is a member, with RoCE by IGMP or MLD, on
+ * InfiniBand because the subnet administration has let it in, and the device's queue
+ * pair is attached to the group's GID.
+ *
+ * A subnet manager that begins anew, or a port that has been down, knows nothing of
+ * members (IBA v1 14.4.11). They join once more then, and again until they are in.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_ether.h>
@@ -17,8 +21,14 @@
 
 #include "verbs.h"
 
-/* A subnet manager may take that long to let somebody in */
+/* A subnet manager may take that long to let somebody in; meanwhile who waits looks
+ * whether it is to go on
+ */
 #define VERBS_JOIN_TIME		(10 * HZ)
+#define VERBS_JOIN_STEP		(HZ / 10)
+
+/* When who has not been let in again asks once more */
+#define VERBS_REJOIN_TIME	HZ
 
 /* What datagrams for a group name instead of a number (IBA v1 9.2.3) */
 #define VERBS_MCAST_QPN		0xffffff
@@ -31,6 +41,7 @@
  * @flags: QP_MCAST_*
  * @id: what the membership hangs on; NULL once the device is gone
  * @attached: the device's queue pair is attached to it
+ * @lost: it is no member any more, as subnet management has begun anew
  * @gid: its address for the device
  * @lid: the same on InfiniBand
  * @ah: the handle to send with
@@ -48,6 +59,7 @@ struct verbs_group {
 	u32 flags;
 	struct rdma_cm_id *id;
 	bool attached;
+	bool lost;
 	union ib_gid gid;
 	u16 lid;
 	struct verbs_ah *ah;
@@ -58,29 +70,6 @@ struct verbs_group {
 	u32 qkey;
 };
 
-bool verbs_addr_multicast(const struct sockaddr_storage *addr)
-{
-	const struct sockaddr_in6 *in6 = (const void *)addr;
-	const struct sockaddr_in *in = (const void *)addr;
-
-	if (addr->ss_family == AF_INET6)
-		return ipv6_addr_is_multicast(&in6->sin6_addr);
-	return ipv4_is_multicast(in->sin_addr.s_addr);
-}
-
-static bool verbs_same_host(const struct sockaddr_storage *a,
-			    const struct sockaddr_storage *b)
-{
-	const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
-	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
-
-	if (a->ss_family != b->ss_family)
-		return false;
-	if (a->ss_family == AF_INET6)
-		return ipv6_addr_equal(&a6->sin6_addr, &b6->sin6_addr);
-	return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
-}
-
 /* @groups is kept still by the caller */
 static struct verbs_group *verbs_group_find(const struct verbs_ud *ud,
 					    const struct sockaddr_storage *addr)
@@ -88,7 +77,7 @@ static struct verbs_group *verbs_group_find(const struct verbs_ud *ud,
 	struct verbs_group *g;
 
 	list_for_each_entry(g, &ud->groups, node)
-		if (verbs_same_host(&g->addr, addr))
+		if (verbs_addr_same(&g->addr, addr))
 			return g;
 	return NULL;
 }
@@ -127,11 +116,27 @@ struct verbs_ah *verbs_group_dest(struct verbs_ud *ud,
  * Joining
  */
 
+/* The work holds a reference. Any context. */
+static void verbs_groups_soon(struct verbs_ud *ud, unsigned long delay)
+{
+	struct sock *sk = &ud->v->qp->sk;
+
+	if (READ_ONCE(ud->v->closed))
+		return;
+	sock_hold(sk);
+	if (!queue_delayed_work(verbs_wq, &ud->rejoin, delay))
+		sock_put(sk);
+}
+
 static int verbs_group_handler(struct rdma_cm_id *id,
 			       struct rdma_cm_event *event)
 {
 	struct verbs_group *g = id->context;
 
+	if (!g->err && event->event == RDMA_CM_EVENT_MULTICAST_ERROR) {
+		WRITE_ONCE(g->lost, true);
+		verbs_groups_soon(g->ud, 0);
+	}
 	if (g->err != -EINPROGRESS)
 		return 0;
 	switch (event->event) {
@@ -164,6 +169,20 @@ static void verbs_group_mac(struct rdma_ah_attr *attr)
 		ipv6_eth_mc_map(gid, attr->roce.dmac);
 }
 
+/* Wait until it has been joined, or cannot be */
+static int verbs_group_wait(struct verbs_group *g)
+{
+	unsigned long end = jiffies + VERBS_JOIN_TIME;
+	long timeo = 0;
+
+	while (!timeo && time_before(jiffies, end) && !READ_ONCE(g->ud->v->closed))
+		timeo = wait_for_completion_interruptible_timeout(&g->done,
+								  VERBS_JOIN_STEP);
+	if (timeo <= 0)
+		return timeo ?: -ETIMEDOUT;
+	return g->err;
+}
+
 /* Have the host belong to the group */
 static int verbs_group_member(struct verbs_group *g)
 {
@@ -171,7 +190,6 @@ static int verbs_group_member(struct verbs_group *g)
 						  BIT(FULLMEMBER_JOIN);
 	struct verbs_qp *v = g->ud->v;
 	struct sockaddr_storage src = v->local;
-	long timeo;
 	int err;
 
 	verbs_addr_set_port(&src, 0);
@@ -180,24 +198,17 @@ static int verbs_group_member(struct verbs_group *g)
 	if (!err)
 		err = rdma_join_multicast(g->id, (struct sockaddr *)&g->addr,
 					  state, g);
-	if (err)
-		return err;
-	timeo = wait_for_completion_interruptible_timeout(&g->done,
-							  VERBS_JOIN_TIME);
-	if (timeo <= 0)
-		return timeo ?: -ETIMEDOUT;
-	return g->err;
+	return err ?: verbs_group_wait(g);
 }
 
 /* Have a handle for it */
 static int verbs_group_ah(struct verbs_group *g)
 {
 	struct verbs_ah *ah;
-	int err;
 
 	verbs_group_mac(&g->attr);
 	g->gid = rdma_ah_read_grh(&g->attr)->dgid;
-	if (g->attr.type == RDMA_AH_ATTR_TYPE_IB)
+	if (g->attr.type != RDMA_AH_ATTR_TYPE_ROCE)
 		g->lid = rdma_ah_get_dlid(&g->attr);
 	/* Who is in the kernel may have a Q_Key of its own */
 	if (g->ud->v->qp->user)
@@ -206,10 +217,18 @@ static int verbs_group_ah(struct verbs_group *g)
 	if (IS_ERR(ah))
 		return PTR_ERR(ah);
 	g->ah = ah;
-	refcount_inc(&ah->ref);
-	err = verbs_ah_number(g->ud, ah, &g->number);
+	return 0;
+}
+
+/* Let user space have it */
+static int verbs_group_number(struct verbs_group *g)
+{
+	int err;
+
+	refcount_inc(&g->ah->ref);
+	err = verbs_ah_number(g->ud, g->ah, &g->number);
 	if (err)
-		verbs_ah_put(ah);
+		verbs_ah_put(g->ah);
 	return err;
 }
 
@@ -234,11 +253,14 @@ static int verbs_group_attach(struct verbs_group *g)
 		g->attached = !err;
 	}
 	mutex_unlock(&v->teardown);
+	/* It may have been before others could find it */
+	if (READ_ONCE(g->lost))
+		verbs_groups_soon(ud, 0);
 	return err;
 }
 
-/* Undo what has been done of joining. Under groups_lock, or nobody else is there. */
-static void verbs_group_end(struct verbs_group *g)
+/* It is no member any more, and no message comes. Under groups_lock, or alone. */
+static void verbs_group_take_off(struct verbs_group *g)
 {
 	struct verbs_ud *ud = g->ud;
 	struct verbs_qp *v = ud->v;
@@ -248,21 +270,40 @@ static void verbs_group_end(struct verbs_group *g)
 		ib_detach_mcast(v->ibqp, &g->gid, g->lid);
 	if (!list_empty(&g->node)) {
 		spin_lock_bh(&v->recv_lock);
-		list_del(&g->node);
+		list_del_init(&g->node);
 		ud->nr_groups--;
 		spin_unlock_bh(&v->recv_lock);
 	}
+	g->attached = false;
 	if (g->id)
 		rdma_destroy_id(g->id);
+	g->id = NULL;
 	mutex_unlock(&v->teardown);
-	if (g->ah) {
-		if (xa_cmpxchg(&ud->handles, g->number, g->ah, NULL, 0) == g->ah)
-			verbs_ah_put(g->ah);
+}
+
+/* Have the handle by its number no more, but another one, or none */
+static void verbs_group_renumber(struct verbs_group *g, struct verbs_ah *next)
+{
+	if (next)
+		refcount_inc(&next->ref);
+	if (xa_cmpxchg(&g->ud->handles, g->number, g->ah, next, GFP_KERNEL) == g->ah)
 		verbs_ah_put(g->ah);
-	}
+	else if (next)
+		verbs_ah_put(next);
+}
+
+/* Undo what has been done of joining. Under groups_lock, or nobody else is there. */
+static void verbs_group_end(struct verbs_group *g)
+{
+	verbs_group_take_off(g);
+	if (g->ah && g->number)
+		verbs_group_renumber(g, NULL);
+	if (g->ah)
+		verbs_ah_put(g->ah);
 	kfree(g);
 }
 
+/* All but that messages come */
 static int verbs_group_join(struct verbs_group *g)
 {
 	int err;
@@ -282,7 +323,24 @@ static int verbs_group_join(struct verbs_group *g)
 	rdma_destroy_ah_attr(&g->attr);
 	g->err = err;
 	rdma_unlock_handler(g->id);
-	return err ?: verbs_group_attach(g);
+	return err;
+}
+
+static struct verbs_group *verbs_group_alloc(struct verbs_ud *ud, u32 flags,
+					     const struct sockaddr_storage *addr)
+{
+	struct verbs_group *g = kzalloc_obj(*g, GFP_KERNEL_ACCOUNT);
+
+	if (!g)
+		return NULL;
+	INIT_LIST_HEAD(&g->node);
+	init_completion(&g->done);
+	g->ud = ud;
+	g->flags = flags;
+	g->err = -EINPROGRESS;
+	g->addr = *addr;
+	verbs_addr_set_port(&g->addr, 0);
+	return g;
 }
 
 static int verbs_group_new(struct verbs_ud *ud, struct qp_mcast *mcast,
@@ -295,17 +353,14 @@ static int verbs_group_new(struct verbs_ud *ud, struct qp_mcast *mcast,
 		return -EADDRINUSE;
 	if (ud->nr_groups >= QP_MAX_MCAST)
 		return -ENOBUFS;
-	g = kzalloc_obj(*g, GFP_KERNEL_ACCOUNT);
+	g = verbs_group_alloc(ud, mcast->flags, addr);
 	if (!g)
 		return -ENOMEM;
-	INIT_LIST_HEAD(&g->node);
-	init_completion(&g->done);
-	g->ud = ud;
-	g->flags = mcast->flags;
-	g->err = -EINPROGRESS;
-	g->addr = *addr;
-	verbs_addr_set_port(&g->addr, 0);
 	err = verbs_group_join(g);
+	if (!err)
+		err = verbs_group_number(g);
+	if (!err)
+		err = verbs_group_attach(g);
 	if (err)
 		verbs_group_end(g);
 	else
@@ -320,12 +375,14 @@ int verbs_join(struct qp_sock *qp, struct qp_mcast *mcast,
 	struct sockaddr_storage group;
 	int err;
 
-	err = verbs_addr_take(qp->type, addr, mcast->addrlen, &group);
+	err = verbs_peer_take(qp, addr, mcast->addrlen, &group);
 	if (err)
 		return err;
 	if (!verbs_addr_multicast(&group))
 		return -EINVAL;
 	err = verbs_ud_start(ud->v, &group);
+	if (!err)
+		err = verbs_join_partition(&ud->v->local, &group);
 	if (err)
 		return err;
 	mutex_lock(&ud->groups_lock);
@@ -341,7 +398,7 @@ int verbs_leave(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 	struct verbs_group *g;
 	int err;
 
-	err = verbs_addr_take(qp->type, addr, len, &group);
+	err = verbs_peer_take(qp, addr, len, &group);
 	if (err)
 		return err;
 	mutex_lock(&ud->groups_lock);
@@ -350,6 +407,53 @@ int verbs_leave(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 		verbs_group_end(g);
 	mutex_unlock(&ud->groups_lock);
 	return g ? 0 : -EADDRNOTAVAIL;
+}
+
+/*
+ * Join a group once more, with another LID maybe: its handle is another one, and those
+ * who know its number need not know of that. Under groups_lock.
+ */
+static int verbs_group_again(struct verbs_group *old)
+{
+	struct verbs_group *g = verbs_group_alloc(old->ud, old->flags, &old->addr);
+	int err;
+
+	if (!g)
+		return -ENOMEM;
+	err = verbs_group_join(g);
+	if (err) {
+		verbs_group_end(g);
+		return err;
+	}
+	g->number = old->number;
+	verbs_group_renumber(old, g->ah);
+	old->number = 0;
+	/* With the same LID only one of them can be attached */
+	verbs_group_take_off(old);
+	err = verbs_group_attach(g);
+	verbs_group_end(old);
+	if (err)
+		verbs_group_end(g);
+	return err;
+}
+
+/* &verbs_ud.rejoin */
+void verbs_groups_rejoin(struct work_struct *work)
+{
+	struct verbs_ud *ud = container_of(to_delayed_work(work), struct verbs_ud,
+					   rejoin);
+	struct verbs_group *g, *next;
+	bool again = false;
+
+	mutex_lock(&ud->groups_lock);
+	list_for_each_entry_safe(g, next, &ud->groups, node)
+		if (READ_ONCE(g->lost) && !READ_ONCE(ud->v->closed) &&
+		    qp_state(ud->v->qp) == QP_STATE_RTS && verbs_group_again(g))
+			again = true;
+	mutex_unlock(&ud->groups_lock);
+	if (again)
+		verbs_groups_soon(ud, VERBS_REJOIN_TIME);
+	sock_put(&ud->v->qp->sk);
 }
 
 /* The device goes: nobody is a member any more. Under teardown. */
@@ -372,6 +476,11 @@ void verbs_groups_end(struct verbs_ud *ud)
 {
 	struct verbs_group *g, *next;
 
+	if (cancel_delayed_work_sync(&ud->rejoin))
+		sock_put(&ud->v->qp->sk);
+	/* It may have been just about to be queued */
+	mutex_lock(&ud->groups_lock);
 	list_for_each_entry_safe(g, next, &ud->groups, node)
 		verbs_group_end(g);
+	mutex_unlock(&ud->groups_lock);
 }

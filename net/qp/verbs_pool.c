@@ -125,10 +125,11 @@ static void verbs_buf_free(struct verbs_buf *b)
 static void verbs_pool_up(struct verbs_qp *v, struct sk_buff *skb,
 			  const struct ib_wc *wc)
 {
-	const union rdma_network_hdr *hdr = (const void *)skb->data;
+	union rdma_network_hdr *hdr = (void *)skb->data;
 	struct qp_rmsg *m = QP_RMSG(skb);
 	bool own;
 
+	verbs_ud_complete(v->ud, hdr, wc);
 	spin_lock(&v->recv_lock);
 	own = v->phase != VERBS_UP || verbs_ud_own(v->ud, hdr, wc);
 	spin_unlock(&v->recv_lock);

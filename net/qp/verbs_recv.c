@@ -373,6 +373,7 @@ static void verbs_recv_datagram(struct verbs_qp *v, struct verbs_recv *r,
 	u32 slot = r - v->recvs;
 
 	verbs_ud_arrived(v->ud, slot);
+	verbs_ud_complete(v->ud, verbs_ud_hdr(v->ud, slot), wc);
 	if (v->phase == VERBS_UP &&
 	    verbs_ud_own(v->ud, verbs_ud_hdr(v->ud, slot), wc))
 		verbs_recv_again(v, r);

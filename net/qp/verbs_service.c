@@ -103,12 +103,13 @@ static void verbs_query_answer(struct verbs_service *vs, struct rdma_cm_id *id)
 {
 	struct rdma_conn_param param = {};
 	struct sockaddr_storage src, local;
-	int err;
+	int err = -EADDRNOTAVAIL;
 
 	verbs_addr_of_id(id, &id->route.addr.src_addr, &src);
 	verbs_addr_show(vs->s->addr.ss_family, QP_UD, (struct sockaddr *)&src,
 			&local);
-	err = vs->s->find(vs->s, &local, &param.qp_num, &param.qkey);
+	if (verbs_same_partition(&local, &vs->s->addr))
+		err = vs->s->find(vs->s, &local, &param.qp_num, &param.qkey);
 	rdma_lock_handler(id);
 	if (err)
 		rdma_reject(id, NULL, 0, 0);
@@ -145,7 +146,10 @@ static int verbs_service_handler(struct rdma_cm_id *id,
 	}
 }
 
-/* An AF_IB address of nobody in particular is any IP address, of either version */
+/*
+ * An AF_IB address of nobody in particular is any: GIDs, and IP addresses of either
+ * version
+ */
 static int verbs_service_any(struct verbs_service *vs, struct rdma_cm_id *id,
 			     const struct verbs_transport *t,
 			     struct sockaddr_storage *addr)
@@ -174,11 +178,17 @@ static int verbs_service_bind(struct verbs_service *vs, struct rdma_cm_id *id,
 static int verbs_service_listen(struct verbs_service *vs)
 {
 	struct qp_service *s = vs->s;
+	const struct verbs_side side = {
+		.net		= s->net,
+		.ifindex	= s->ifindex,
+		.type		= QP_UD,
+		.own		= true,
+	};
 	struct sockaddr_storage addr;
 	struct rdma_cm_id *id;
 	int err;
 
-	err = verbs_addr_take(QP_UD, &s->addr, s->addrlen, &addr);
+	err = verbs_addr_take(&side, &s->addr, s->addrlen, &addr);
 	if (err)
 		return err;
 	id = rdma_create_id(s->net, verbs_service_handler, vs, RDMA_PS_UDP,
@@ -244,10 +254,15 @@ int verbs_ud_route(struct net *net, int ifindex,
 		   const struct sockaddr_storage *dst,
 		   struct sockaddr_storage *src)
 {
+	const struct verbs_side side = {
+		.net		= net,
+		.ifindex	= ifindex,
+		.type		= QP_UD,
+	};
 	struct sockaddr_storage to, from;
 	int err;
 
-	err = verbs_addr_take(QP_UD, dst, sizeof(*dst), &to);
+	err = verbs_addr_take(&side, dst, sizeof(*dst), &to);
 	if (!err)
 		err = verbs_route(net, ifindex, &to, &from);
 	if (!err)

@@ -11,7 +11,8 @@
  * A device puts a header of 40 bytes in front of each datagram (IBA v1 11.4.1.2):
  * the IP header, in its last bytes, or a GRH. The header has memory of its own,
  * from which the sender's address is taken as somebody is told, so that user
- * space's memory has nothing but the data.
+ * space's memory has nothing but the data. InfiniBand's datagrams may have no GRH:
+ * then one is made of the sender's LID, of version 0.
  */
 #include <linux/slab.h>
 #include <rdma/ib_addr.h>
@@ -46,6 +47,7 @@ int verbs_ud_init(struct verbs_qp *v)
 	INIT_LIST_HEAD(&ud->names);
 	mutex_init(&ud->groups_lock);
 	INIT_LIST_HEAD(&ud->groups);
+	INIT_DELAYED_WORK(&ud->rejoin, verbs_groups_rejoin);
 	v->ud = ud;
 	return 0;
 }
@@ -186,6 +188,35 @@ void verbs_ud_arrived(struct verbs_ud *ud, u32 slot)
 				   IB_GRH_BYTES, DMA_FROM_DEVICE);
 }
 
+/* Was there none, so that all that is known of the sender is its LID? */
+static bool verbs_ud_lid_only(const struct verbs_ud *ud,
+			      const union rdma_network_hdr *hdr)
+{
+	return ud->native && !hdr->ibgrh.version_tclass_flow;
+}
+
+/**
+ * verbs_ud_complete() - have a header, even if the datagram came without one
+ * @ud: who received it
+ * @hdr: the header
+ * @wc: what the device says of the datagram
+ *
+ * Context: any.
+ */
+void verbs_ud_complete(const struct verbs_ud *ud, union rdma_network_hdr *hdr,
+		       const struct ib_wc *wc)
+{
+	const struct verbs_transport *t;
+
+	if (!ud->native || wc->wc_flags & IB_WC_GRH)
+		return;
+	t = verbs_transport_by_id(READ_ONCE(ud->v->qp->proto)->id);
+	memset(hdr, 0, sizeof(*hdr));
+	hdr->ibgrh.dgid = ud->gid;
+	hdr->ibgrh.sgid.global.subnet_prefix = ud->gid.global.subnet_prefix;
+	hdr->ibgrh.sgid.global.interface_id = t->lid_gid(wc->slid);
+}
+
 /* The addresses in a header, if there are some */
 static bool verbs_ud_gids(const struct verbs_ud *ud,
 			  const union rdma_network_hdr *hdr,
@@ -193,6 +224,11 @@ static bool verbs_ud_gids(const struct verbs_ud *ud,
 {
 	enum rdma_network_type type = RDMA_NETWORK_IPV6;
 
+	if (ud->native) {
+		*sgid = hdr->ibgrh.sgid;
+		*dgid = hdr->ibgrh.dgid;
+		return true;
+	}
 	if (!ud->ip)
 		return false;
 	if (ib_get_rdma_header_version(hdr) == 4)
@@ -230,7 +266,10 @@ void verbs_ud_info(const struct verbs_ud *ud, const union rdma_network_hdr *hdr,
 			   (union ib_gid *)m->dgid))
 		return;
 	m->flags |= QP_CQE_SRC;
-	if (ib_get_rdma_header_version(hdr) == 4) {
+	m->pkey = verbs_addr_pkey(&ud->v->local);
+	if (verbs_ud_lid_only(ud, hdr)) {
+		m->flags |= QP_RMSG_LID;
+	} else if (!ud->native && ib_get_rdma_header_version(hdr) == 4) {
 		m->tclass = hdr->roce4grh.tos;
 		m->hop_limit = hdr->roce4grh.ttl;
 	} else {
@@ -254,6 +293,12 @@ void verbs_ud_src(const struct verbs_ud *ud, u32 slot, union verbs_src *src)
 	memset(src, 0, sizeof(*src));
 	if (!verbs_ud_gids(ud, verbs_ud_hdr(ud, slot), &sgid, &dgid))
 		return;
+	if (ud->native) {
+		src->ib.sib_family = AF_IB;
+		src->ib.sib_pkey = htons(verbs_addr_pkey(&ud->v->local));
+		memcpy(&src->ib.sib_addr, &sgid, sizeof(sgid));
+		return;
+	}
 	rdma_gid2ip(&src->sa, &sgid);
 	if (src->sa.sa_family == AF_INET6 &&
 	    ipv6_addr_type(&src->in6.sin6_addr) & IPV6_ADDR_LINKLOCAL)
@@ -264,7 +309,10 @@ void verbs_ud_src(const struct verbs_ud *ud, u32 slot, union verbs_src *src)
  * The device
  */
 
-/* Who asks at the port is told the number. The request's id ends with that. */
+/*
+ * Who asks at the port is told the number, unless it is of another partition. The
+ * request's id ends with that.
+ */
 static int verbs_ud_handler(struct rdma_cm_id *id, struct rdma_cm_event *event)
 {
 	struct verbs_qp *v = id->context;
@@ -275,7 +323,10 @@ static int verbs_ud_handler(struct rdma_cm_id *id, struct rdma_cm_event *event)
 
 	if (event->event != RDMA_CM_EVENT_CONNECT_REQUEST)
 		return 0;
-	rdma_accept(id, &param);
+	if (verbs_same_partition(&id->route.addr.src_addr, &v->local))
+		rdma_accept(id, &param);
+	else
+		rdma_reject(id, NULL, 0, 0);
 	return 1;
 }
 
@@ -318,6 +369,7 @@ static int verbs_ud_up(struct verbs_qp *v, struct rdma_cm_id *id)
 	rdma_read_gids(id, &ud->gid, NULL);
 	ud->ifindex = id->route.addr.dev_addr.bound_dev_if;
 	ud->ip = rdma_protocol_roce(id->device, id->port_num);
+	ud->native = id->route.addr.src_addr.ss_family == AF_IB;
 	err = verbs_make_qp(v, id);
 	if (!err)
 		err = verbs_ud_qkey(v);
@@ -386,11 +438,9 @@ int verbs_ud_start(struct verbs_qp *v, const struct sockaddr_storage *dst)
 	switch (qp_state(v->qp)) {
 	case QP_STATE_IDLE:
 		src = v->local;
-		if (!src.ss_family || verbs_addr_any(&src)) {
-			err = verbs_route(sock_net(sk), sk->sk_bound_dev_if,
-					  dst, &src);
-			verbs_addr_set_port(&src, verbs_addr_port(&v->local));
-		}
+		if (!src.ss_family || verbs_addr_any(&src))
+			err = verbs_set_out(sock_net(sk), sk->sk_bound_dev_if,
+					    &v->local, dst, &src);
 		if (!err)
 			err = verbs_ud_open(v, &src);
 		break;
@@ -505,6 +555,7 @@ const struct qp_ud_ops verbs_ud_ops = {
 	.leave		= verbs_leave,
 	.resolve	= verbs_resolve_attr,
 	.route		= verbs_ud_route,
+	.has_pkey	= verbs_native_pkey,
 	.serve		= verbs_serve,
 	.unserve	= verbs_unserve,
 	.connect	= verbs_ud_connect,

@@ -38,7 +38,7 @@ struct ib_addr {
 /**
  * struct sockaddr_ib - address of an end of InfiniBand's transport
  * @sib_family: AF_IB
- * @sib_pkey: P_Key, 0 for the default one
+ * @sib_pkey: P_Key, 0 for the default one, or in a peer's address that of the socket
  * @sib_flowinfo: traffic class and flow label, as in IPv6
  * @sib_addr: GID of the port, 0 for any
  * @sib_sid: service ID, 0 for any
@@ -68,6 +68,12 @@ struct sockaddr_ib {
 #define IB_SID_QPN		0x0251500000000000ULL
 #define IB_SID_QPN_MASK		0xffffffffff000000ULL
 
+/* The GUID of a GID that names no more than a LID, in its last 32 bits: by it is known
+ * who sends a message without a GRH. It has the subnet's prefix, and no port has such
+ * a GUID. On Omni-Path these are 0x00066a0000000000 and the LID.
+ */
+#define IB_GUID_LID		0xffffff0000000000ULL
+
 /* The Q_Key of sockets, unless they say something else: that of rdma_cm's port
  * space for datagrams
  */
@@ -84,7 +90,9 @@ enum {
 	IB_TCLASS		= 2,	/* int (c): traffic class, 0 to 255 */
 	IB_HOPLIMIT		= 3,	/* int (c): 1 to 255; -1: the default */
 	IB_SL			= 4,	/* int (c): service level, 0 to 15 */
-	IB_PKEY			= 5,	/* int: P_Key, 0 for the default one */
+	IB_PKEY			= 5,	/* int: P_Key, 0 for the default one; one of
+					 * a port's, before there is a queue pair
+					 */
 	IB_RECVINFO		= 6,	/* int: have recvmsg() say IB_INFO */
 	IB_INFO			= 7,	/* struct ib_info, by recvmsg() only */
 	IB_QPN			= 8,	/* __u32, only to be read: number of the
@@ -133,7 +141,9 @@ struct ib_info {
 };
 
 #define IB_INFO_IMM		0x01	/* it has immediate data */
-#define IB_INFO_GRH		0x02	/* @dgid, @tclass and @hoplimit are known */
+#define IB_INFO_GRH		0x02	/* @dgid, @tclass and @hoplimit are known: it
+					 * came with a GRH, or by IP
+					 */
 
 /**
  * struct ib_mreq - a multicast group, and from which port

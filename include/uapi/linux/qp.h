@@ -303,7 +303,7 @@ struct qp_cqe {
  * @src: struct sockaddr_in or sockaddr_in6 with the address of the sender of a
  *	datagram and port 0, or the beginning of struct sockaddr_ib, up to
  *	sib_sid. Its family is 0 if there is none: the completion is not one of a
- *	datagram, or the network (InfiniBand) does not say
+ *	datagram, or InfiniBand does not say which IP address it is from
  *
  * The completion queue that a QP_UD queue pair made has entries like this,
  * whoever else shares it: qp_ring_desc.entry_size says so.

@@ -446,6 +446,11 @@ static struct sk_buff *make_room(struct sk_buff *skb, const struct net_device *n
 	return copy;
 }
 
+bool qpemu_cable_is(const struct net_device *ndev)
+{
+	return rcu_access_pointer(ndev->rx_handler) == cable_rx;
+}
+
 int qpemu_port_xmit(struct qpemu_port *port, struct sk_buff *skb)
 {
 	struct qpemu_cable *cable = rcu_dereference(port->cable);
@@ -527,11 +532,6 @@ struct net_device *qpemu_cable_netdev(const struct qpemu_port *port)
 	struct qpemu_cable *cable = rcu_dereference(port->cable);
 
 	return cable ? cable->ndev : NULL;
-}
-
-static bool is_cable(const struct net_device *ndev)
-{
-	return rtnl_dereference(ndev->rx_handler) == cable_rx;
 }
 
 /*
@@ -650,7 +650,7 @@ static int netdev_event(struct notifier_block *nb, unsigned long event, void *in
 	struct qpemu_cable *cable;
 	struct qpemu_port *port;
 
-	if (!is_cable(ndev))
+	if (!qpemu_cable_is(ndev))
 		return NOTIFY_DONE;
 	cable = rtnl_dereference(ndev->rx_handler_data);
 	port = cable->port;

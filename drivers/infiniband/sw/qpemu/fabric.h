@@ -302,6 +302,8 @@ void qpemu_cable_unplug(struct qpemu_port *port);
  * matter. Bottom halves off, RCU. Return: 0 or -errno.
  */
 int qpemu_port_xmit(struct qpemu_port *port, struct sk_buff *skb);
+/* Is it the cable of some port? Any context. */
+bool qpemu_cable_is(const struct net_device *ndev);
 /* MTU of the netdevice as an InfiniBand MTU, for PortInfo. */
 enum ib_mtu qpemu_cable_mtu(const struct net_device *ndev);
 /*

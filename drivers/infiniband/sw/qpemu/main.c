@@ -232,6 +232,9 @@ static int newlink(const char *name, struct net_device *ndev)
 	struct qpemu_udp_net *udp;
 	int err;
 
+	/* There is nothing but InfiniBand on a cable. */
+	if (qpemu_cable_is(ndev))
+		return -EBUSY;
 	/* Have the port, or fail with the reason. */
 	udp = qpemu_udp_get(dev_net(ndev));
 	if (IS_ERR(udp))

@@ -49,6 +49,13 @@ FIXTURE_TEARDOWN(name)							\
 	ib_close(&self->l);						\
 }
 
+#ifdef QP_IB
+#define SEQPACKET_VARIANTS(name)					\
+FIXTURE_VARIANT_ADD(name, seqpacket) { .type = SOCK_SEQPACKET, .version = 0 };
+
+#define STREAM_VARIANTS(name)						\
+FIXTURE_VARIANT_ADD(name, stream) { .type = SOCK_STREAM, .version = 0 };
+#else
 #define SEQPACKET_VARIANTS(name)					\
 FIXTURE_VARIANT_ADD(name, seqpacket4)					\
 { .type = SOCK_SEQPACKET, .version = 4 };				\
@@ -58,6 +65,7 @@ FIXTURE_VARIANT_ADD(name, seqpacket6)					\
 #define STREAM_VARIANTS(name)						\
 FIXTURE_VARIANT_ADD(name, stream4) { .type = SOCK_STREAM, .version = 4 };\
 FIXTURE_VARIANT_ADD(name, stream6) { .type = SOCK_STREAM, .version = 6 };
+#endif
 
 CONN_FIXTURE(conn)
 SEQPACKET_VARIANTS(conn)

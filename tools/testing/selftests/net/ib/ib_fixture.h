@@ -24,8 +24,12 @@ FIXTURE_VARIANT(dgram)
 	int version;
 };
 
+#ifdef QP_IB
+FIXTURE_VARIANT_ADD(dgram, ib) { .version = 0 };
+#else
 FIXTURE_VARIANT_ADD(dgram, gid4) { .version = 4 };
 FIXTURE_VARIANT_ADD(dgram, gid6) { .version = 6 };
+#endif
 
 FIXTURE_SETUP(dgram)
 {

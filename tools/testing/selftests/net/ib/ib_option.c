@@ -49,7 +49,13 @@ static const struct value values[] = {
 	{ IB_PKEY, 0 },
 	{ IB_PKEY, 0xffff },
 	{ IB_PKEY, 1, EINVAL },
+#ifdef QP_IB
+	{ IB_PKEY, QT_PKEY },
+	{ IB_PKEY, 0x7fff },
+	{ IB_PKEY, 0x8000, EINVAL },
+#else
 	{ IB_PKEY, 0x7fff, EINVAL },
+#endif
 	{ IB_PKEY, 0x8001, EINVAL },
 	{ IB_PKEY, 0x10000, EINVAL },
 	{ IB_PKEY, -1, EINVAL },

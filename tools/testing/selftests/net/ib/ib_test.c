@@ -16,6 +16,12 @@
  * Hosts
  */
 
+#ifdef QP_IB
+const char ib_ip_link[] = "eth0";
+#else
+const char ib_ip_link[] = "veth0";
+#endif
+
 int ib_own_hosts(void)
 {
 	return qt_hosts((struct qt_hosts *)IB_HOSTS);
@@ -60,7 +66,7 @@ static int link_complete(enum qt_host host)
 {
 	if (qt_sh(IB_HOSTS, host, link_up))
 		return -1;
-	return qt_on_demand(IB_HOSTS) ? 0 :
+	return IB_HOSTS != be_rxe4.hosts ? 0 :
 	       qt_sh(IB_HOSTS, host, link_rxe, getpid(), number(host));
 }
 
@@ -200,7 +206,13 @@ struct sockaddr_ib ib_addr_on(int link, int version, enum qt_host host,
 {
 	struct sockaddr_ib a = ib_any(port);
 
-	if (version == 4) {
+	/* The first link only is InfiniBand's */
+	if (!version && link)
+		version = 4;
+	if (!version) {
+		a.sib_addr = ib_text_addr("fe80::ff:fe00:900", 0).sib_addr;
+		a.sib_addr.sib_raw[15] = number(host);
+	} else if (version == 4) {
 		a.sib_addr.sib_addr16[5] = 0xffff;
 		a.sib_addr.sib_addr32[3] = htonl(0x0a090000 + (link << 16) +
 						 number(host));
@@ -238,10 +250,23 @@ struct sockaddr_ib ib_group(int version, __u8 n)
 	char text[INET6_ADDRSTRLEN];
 	struct sockaddr_ib a;
 
+	/* A signature says that it is no group of IPv6, but InfiniBand's */
 	snprintf(text, sizeof(text), version == 4 ? "::ffff:239.1.%d.9" :
-						    "ff0e::%x:9", n + 1);
+		 version ? "ff0e::%x:9" : "ff15:a01b::%x:9", n + 1);
 	a = ib_text_addr(text, 0);
 	a.sib_sid_mask = 0;
+	return a;
+}
+
+struct sockaddr_ib ib_absent(const struct sockaddr_ib *like, __u8 n)
+{
+	struct sockaddr_ib a = *like;
+
+#ifdef QP_IB
+	/* The subnet manager knows at once that it is nobody: but there is IP */
+	a.sib_addr = ib_addr(4, QT_SERVER, 0).sib_addr;
+#endif
+	a.sib_addr.sib_raw[15] = n;
 	return a;
 }
 
@@ -276,7 +301,7 @@ bool ib_from_host(const struct sockaddr_ib *from,
 	       from->sib_scope_id == host->sib_scope_id;
 }
 
-/* Of veth0 on this host: what /proc/net/if_inet6 has in the scope of a link */
+/* Of ib_ip_link on this host: what /proc/net/if_inet6 has in the scope of a link */
 static struct sockaddr_ib found;
 
 static int link_local_here(void)
@@ -291,7 +316,7 @@ static int link_local_here(void)
 	while (fscanf(f, "%8x%8x%8x%8x %x %x %x %x %31s", &word[0], &word[1],
 		      &word[2], &word[3], &index, &len, &scope, &flags,
 		      name) == 9) {
-		if (scope != 0x20 || strcmp(name, "veth0"))
+		if (scope != 0x20 || strcmp(name, ib_ip_link))
 			continue;
 		for (int i = 0; i < 4; i++)
 			found.sib_addr.sib_addr32[i] = htonl(word[i]);

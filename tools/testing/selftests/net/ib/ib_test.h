@@ -36,11 +36,25 @@
  * The hosts of qp_net.c, on which tests run as the client. Are they those whose
  * RDMA devices come as they are needed, or those with rxe?
  */
-#ifdef QP_RXE
+#if defined(QP_RXE)
 #define IB_HOSTS	(be_rxe4.hosts)
+#elif defined(QP_IB)
+#define IB_HOSTS	(be_ib.hosts)
 #else
 #define IB_HOSTS	(be_roce4.hosts)
 #define IB_ON_DEMAND
+#endif
+
+/*
+ * Which kind of GIDs: versions of IP, or 0 for those of InfiniBand's own ports. On
+ * hosts with such ports other links have IP.
+ */
+#ifdef QP_IB
+#define IB_VERSIONS(v)	(int v = 0; v <= 0; v += 2)
+#define IB_OTHER(v)	4
+#else
+#define IB_VERSIONS(v)	(int v = 4; v <= 6; v += 2)
+#define IB_OTHER(v)	(10 - (v))
 #endif
 
 /* Make them anew, for this process alone */
@@ -84,7 +98,14 @@ struct sockaddr_ib ib_any(__u16 port);
 struct sockaddr_ib ib_qpn_addr(const struct sockaddr_ib *of, __u32 qpn);
 struct sockaddr_ib ib_text_addr(const char *gid, __u16 port);
 
-/* The link-local address of the host's veth0, with its scope there; 0, or -1 */
+/* Of nobody, which takes a while to find out; with a service ID like another one's */
+struct sockaddr_ib ib_absent(const struct sockaddr_ib *like, __u8 n);
+
+/*
+ * The netdevice with the link-local address: veth0, unless that is InfiniBand's. That
+ * address of the host, with its scope there; 0, or -1
+ */
+extern const char ib_ip_link[];
 int ib_link_local(enum qt_host host, struct sockaddr_ib *addr);
 
 /* A group of this process' own */

@@ -235,7 +235,7 @@ TEST_F(ud, created)
 	ASSERT_EQ(0, lq_info(self->a.q.fd, &info));
 	EXPECT_EQ(QP_STATE_RTS, info.state);
 	EXPECT_EQ(QP_UD, info.type);
-	EXPECT_EQ(QP_PROTO_ROCE, info.protocol);
+	EXPECT_EQ(self->be->protocol, info.protocol);
 	EXPECT_EQ(self->a.q.desc.qpn, info.qpn);
 	EXPECT_LT(1, info.port_qpn);
 	EXPECT_NE(0, info.port_qkey);
@@ -1209,7 +1209,7 @@ TEST_F_TIMEOUT(ud, killed, 120)
  * Multicast
  */
 
-/* A group of this process' own */
+/* A group of this process' own, for which InfiniBand needs no more than IPv6 */
 static socklen_t group_address(const struct end *e, struct sockaddr_storage *ss,
 			       __u8 n)
 {
@@ -1270,6 +1270,10 @@ static bool host_joined(UD *self, enum qt_host host, __u8 n, bool want)
 	struct in6_addr ip;
 	char addr[32];
 
+	if (self->be->flags & F_IB) {
+		snprintf(addr, sizeof(addr), "ff15::%x", n << 8 | 0x77);
+		return qt_sm_member(self->be->hosts, host, addr, want);
+	}
 	if (qt_ip(&self->a.addr, &ip) == AF_INET)
 		snprintf(addr, sizeof(addr), "239[.]1[.]%d[.]3\\b", 2 + n);
 	else

@@ -10,6 +10,15 @@
  * rxe and qpemu both want UDP port 4791 of a namespace, so the backends of rxe
  * have hosts of their own. They have RDMA devices from the beginning, those of
  * qpemu and siw are made by the kernel as queue pairs need them.
+ *
+ * Those of InfiniBand have channel adapters from the beginning, whose cable veth0 is,
+ * and a subnet manager on the server. What IP they have is on another link.
+ *
+ *	+------- client -------+            +------- server -------+
+ *	| veth0  fe80::ff:fe00:902 ======== | veth0  fe80::ff:fe00:901
+ *	| eth0   10.9.0.2/24   +------------+ eth0   10.9.0.1/24   |
+ *	|        fd09::2/64    |            |        fd09::1/64    |
+ *	+----------------------+            +-------- opensm ------+
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -29,13 +38,15 @@
 
 bool qt_datagrams;
 
-/* The namespaces are open files, 0 before there are any */
+/* The namespaces are open files, 0 before there are any; sm is opensm's shell */
 struct qt_hosts {
 	bool rxe;
+	bool ib;
 	int ns[2];
+	pid_t sm;
 };
 
-static struct qt_hosts on_demand, with_rxe = { .rxe = true };
+static struct qt_hosts on_demand, with_rxe = { .rxe = true }, on_ib = { .ib = true };
 
 /* Those that this process made last: its tests use one kind */
 static const struct qt_hosts *current;
@@ -67,7 +78,7 @@ int qt_enter(const struct qt_hosts *hosts, enum qt_host host)
 
 bool qt_on_demand(const struct qt_hosts *hosts)
 {
-	return !hosts->rxe;
+	return !hosts->rxe && !hosts->ib;
 }
 
 static int this_ns(void)
@@ -92,9 +103,8 @@ int qt_on_server(int (*fn)(void))
 }
 
 /* A shell as "ip netns exec" has it: /sys is that of the namespace */
-static void shell(int ns, const char *command)
+static void host_shell(int ns, const char *command)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (setns(ns, CLONE_NEWNET))
 		_exit(126);
 	if (!unshare(CLONE_NEWNS) &&
@@ -102,6 +112,12 @@ static void shell(int ns, const char *command)
 		mount("sys", "/sys", "sysfs", 0, NULL);
 	execl("/bin/sh", "sh", "-c", command, NULL);
 	_exit(127);
+}
+
+static void shell(int ns, const char *command)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	host_shell(ns, command);
 }
 
 int qt_sh(const struct qt_hosts *hosts, enum qt_host host, const char *fmt, ...)
@@ -128,13 +144,24 @@ static const char loopback[] =
 	"echo 0 >all/accept_dad && echo 0 >default/accept_dad";
 
 static const char addresses[] =
-	"ip addr add 10.9.0.%d/24 dev veth0 && "
-	"ip addr add fd09::%d/64 dev veth0 nodad && ip link set veth0 up";
+	"d=%s && ip addr add 10.9.0.%d/24 dev $d && "
+	"ip addr add fd09::%d/64 dev $d nodad && ip link set $d up";
 
 /* The link is up some time after both its ends are; IPv6 waits for that */
 static const char link_up[] =
-	"for i in $(seq 200); do grep -q up /sys/class/net/veth0/operstate &&"
-	"	exit; sleep .05; done; ip -d link show veth0; exit 1";
+	"d=%s; for i in $(seq 200); do grep -q up /sys/class/net/$d/operstate &&"
+	"	exit; sleep .05; done; ip -d link show $d; exit 1";
+
+static int host_number(enum qt_host host)
+{
+	return host == QT_SERVER ? 1 : 2;
+}
+
+/* Where hosts have IP addresses */
+static const char *ip_link(const struct qt_hosts *hosts)
+{
+	return hosts->ib ? "eth0" : "veth0";
+}
 
 /*
  * What happened to a netdevice before it had a device may be heard of later, and
@@ -153,14 +180,101 @@ static const char rxe_device[] =
 	"ip addr add 169.254.77.1/32 dev veth0 && soon gid :a9fe:4d01 && "
 	"ip addr del 169.254.77.1/32 dev veth0 && soon no_gid :a9fe:4d01";
 
-static int host_number(enum qt_host host)
-{
-	return host == QT_SERVER ? 1 : 2;
-}
-
 void qt_rxe_name(enum qt_host host, char *name, size_t len)
 {
 	snprintf(name, len, "rxe_%d_%d", getpid(), host_number(host));
+}
+
+/*
+ * InfiniBand
+ */
+
+/* Without the other end a port does not become active */
+static const char ib_device[] =
+	"ip link set veth0 up addrgenmode none && "
+	"rdma link add qt_ib_%d_%d type qpemu_ib netdev veth0";
+
+static const char ib_active[] =
+	"for i in $(seq 400); do "
+	"	grep -qs ACTIVE /sys/class/infiniband/qt_ib_*/ports/1/state && exit;"
+	"	sleep .02; done; cat /sys/class/infiniband/*/ports/1/state; exit 1";
+
+/*
+ * It looks every second, and whenever it hears of something; all are in two
+ * partitions, the default one and IB_PKEY. When this process ends the shell is told,
+ * and removes what it has made.
+ */
+static const char subnet_manager[] =
+	"d=$(mktemp -d /tmp/qt_sm.XXXXXX) || exit;"
+	"trap 'kill $p; wait; rm -rf $d; exit' TERM;"
+	"echo 'Default=0x7fff : ALL=full; other=0x%04x : ALL=full;' >$d/partitions;"
+	"for o in \"log_file $d/log\" \"dump_files_dir $d\" 'sweep_interval 1'"
+	"	\"partition_config_file $d/partitions\" 'sminfo_polling_timeout 500'"
+	"	'force_log_flush TRUE' 'sweep_on_trap TRUE'; do"
+	"	echo $o; done >$d/conf;"
+	"OSM_CACHE_DIR=$d OSM_TMP_DIR=$d opensm -F $d/conf >$d/out 2>&1 & p=$!; wait";
+
+static int sm_start(struct qt_hosts *hosts)
+{
+	char command[1024];
+
+	snprintf(command, sizeof(command), subnet_manager, QT_PKEY & 0x7fff);
+	hosts->sm = fork();
+	if (!hosts->sm) {
+		freopen("/dev/null", "w", stdout);
+		freopen("/dev/null", "w", stderr);
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		host_shell(hosts->ns[QT_SERVER], command);
+	}
+	return hosts->sm < 0 ? -1 : 0;
+}
+
+int qt_sm_restart(struct qt_hosts *hosts)
+{
+	if (hosts->sm > 0 && !kill(hosts->sm, SIGTERM))
+		while (!waitpid(hosts->sm, NULL, WNOHANG) && !kill(hosts->sm, 0))
+			usleep(10000);
+	return sm_start(hosts);
+}
+
+/*
+ * Only who is trusted, and says so by opensm's usual key, is told who belongs to a
+ * group. Bit 0 of JoinState is that of full members.
+ */
+static const char sm_member[] =
+	"for i in $(seq 40); do "
+	"	saquery --smkey 1 MCMR --mgid %s 2>/dev/null | awk -F'[. ]*' -v gid=%s '"
+	"		/PortGid/ { is = $NF == gid }"
+	"		is && /JoinState/ { found = $NF ~ /[13579BDFbdf]$/ }"
+	"	END { exit !found }';"
+	"	[ $? = %d ] && exit 0; sleep .05; done; exit 1";
+
+bool qt_sm_member(const struct qt_hosts *hosts, enum qt_host host, const char *mgid,
+		  bool want)
+{
+	char gid[32];
+
+	snprintf(gid, sizeof(gid), "fe80::ff:fe00:90%d", host_number(host));
+	return !qt_sh(hosts, QT_SERVER, sm_member, mgid, gid, !want);
+}
+
+static int ib_device_add(const struct qt_hosts *hosts, enum qt_host host)
+{
+	return qt_sh(hosts, host, ib_device, getpid(), host_number(host));
+}
+
+static int ib_wait_active(const struct qt_hosts *hosts)
+{
+	return qt_sh(hosts, QT_SERVER, ib_active) || qt_sh(hosts, QT_CLIENT, ib_active);
+}
+
+/* Devices are of one namespace each, so that none sees the other's */
+static int ib_exclusive(void)
+{
+	return system("for i in $(seq 100); do "
+		      "rdma system set netns exclusive 2>/dev/null && exit;"
+		      "rdma system show netns | grep -q exclusive && exit;"
+		      "sleep .1; done; exit 1");
 }
 
 /*
@@ -172,6 +286,10 @@ int qt_device_add(const struct qt_hosts *hosts, enum qt_host host)
 	int tries = 50;
 	char name[32];
 
+	if (hosts->ib)
+		return ib_device_add(hosts, host) ||
+		       (host == QT_SERVER && qt_sm_restart((struct qt_hosts *)hosts)) ||
+		       ib_wait_active(hosts) ? -1 : 0;
 	if (!hosts->rxe)
 		return 0;
 	qt_rxe_name(host, name, sizeof(name));
@@ -189,7 +307,8 @@ int qt_device_add(const struct qt_hosts *hosts, enum qt_host host)
  */
 #define DEVICES								\
 	"set -- $(rdma link |"						\
-	"	sed -n 's:^link \\([^/]*\\)/.* netdev veth0.*:\\1:p'); "
+	"	sed -n 's:^link \\([^/]*\\)/.* netdev veth0.*:\\1:p;"	\
+	"		s:^link \\(qt_ib_[^/]*\\)/.*:\\1:p'); "
 
 int qt_device_delete(const struct qt_hosts *hosts, enum qt_host host)
 {
@@ -210,12 +329,35 @@ static int set_up(const struct qt_hosts *hosts, enum qt_host host)
 {
 	int n = host_number(host);
 
-	return qt_sh(hosts, host, addresses, n, n);
+	return qt_sh(hosts, host, addresses, ip_link(hosts), n, n);
 }
 
 static int complete(const struct qt_hosts *hosts, enum qt_host host)
 {
-	return qt_sh(hosts, host, link_up) || qt_device_add(hosts, host);
+	return qt_sh(hosts, host, link_up, ip_link(hosts)) ||
+	       (hosts->ib ? ib_device_add(hosts, host) : qt_device_add(hosts, host));
+}
+
+/* The cable, with addresses that GUIDs follow from */
+static int ib_cable(const struct qt_hosts *hosts)
+{
+	return qt_sh(hosts, QT_SERVER, "ip link add veth0 address 02:00:00:00:09:01 "
+		     "type veth peer name veth0 address 02:00:00:00:09:02 netns %d",
+		     getpid());
+}
+
+static int link_hosts(const struct qt_hosts *hosts)
+{
+	const char *name = ip_link(hosts);
+
+	return (hosts->ib && ib_cable(hosts)) ||
+	       qt_sh(hosts, QT_SERVER, "ip link add %s type veth peer name %s "
+		     "netns %d", name, name, getpid());
+}
+
+static int manage(struct qt_hosts *hosts)
+{
+	return hosts->ib && (sm_start(hosts) || ib_wait_active(hosts));
 }
 
 static int new_ns(void)
@@ -234,19 +376,20 @@ static bool failed(const char *step, bool err)
 /* This process ends up on the client, to where the server's veth leads */
 static int make(struct qt_hosts *hosts)
 {
+	if (failed("devices of one namespace", hosts->ib && ib_exclusive()))
+		return -1;
 	hosts->ns[QT_SERVER] = new_ns();
 	hosts->ns[QT_CLIENT] = new_ns();
 	return failed("namespaces", hosts->ns[QT_SERVER] < 0 ||
 		      hosts->ns[QT_CLIENT] < 0) ||
 	       failed("loopback", qt_sh(hosts, QT_SERVER, loopback) ||
 		      qt_sh(hosts, QT_CLIENT, loopback)) ||
-	       failed("link", qt_sh(hosts, QT_SERVER, "ip link add veth0 "
-				    "type veth peer name veth0 netns %d",
-				    getpid())) ||
+	       failed("link", link_hosts(hosts)) ||
 	       failed("addresses", set_up(hosts, QT_SERVER) ||
 		      set_up(hosts, QT_CLIENT)) ||
 	       failed("link up", complete(hosts, QT_SERVER) ||
-		      complete(hosts, QT_CLIENT));
+		      complete(hosts, QT_CLIENT)) ||
+	       failed("subnet", manage(hosts));
 }
 
 int qt_hosts(struct qt_hosts *hosts)
@@ -264,8 +407,10 @@ int qt_hosts(struct qt_hosts *hosts)
 #ifndef QP_LOCAL
 static void __attribute__((constructor)) make_hosts(void)
 {
-#ifdef QP_RXE
+#if defined(QP_RXE)
 	qt_hosts(&with_rxe);
+#elif defined(QP_IB)
+	qt_hosts(&on_ib);
 #else
 	qt_hosts(&on_demand);
 #endif
@@ -397,6 +542,17 @@ static socklen_t gid6(struct sockaddr_storage *ss, int host)
 	return gid_of(ss, &in6.sin6_addr, sizeof(in6.sin6_addr));
 }
 
+/* That of the adapter of a host, see ib_cable() */
+static socklen_t ib_gid(struct sockaddr_storage *ss, int host)
+{
+	struct in6_addr gid = { .s6_addr = {
+		0xfe, 0x80, [11] = 0xff, 0xfe, 0, 9, host,
+	} };
+
+	address4(ss, host);
+	return gid_of(ss, &gid, sizeof(gid));
+}
+
 /* &struct backend.address and source: the server, or the client */
 #define HOST(name, make, host)						\
 static socklen_t name(struct sockaddr_storage *ss)			\
@@ -412,6 +568,8 @@ HOST(gid_server4, gid4, 1)
 HOST(gid_client4, gid4, 2)
 HOST(gid_server6, gid6, 1)
 HOST(gid_client6, gid6, 2)
+HOST(ib_server, ib_gid, 1)
+HOST(ib_client, ib_gid, 2)
 
 static void forget(const struct sockaddr_storage *ss)
 {
@@ -455,6 +613,18 @@ const struct backend be_gid4 =
 	ROCE(AF_IB, gid_server4, gid_client4, &on_demand, F_QPEMU);
 const struct backend be_gid6 =
 	ROCE(AF_IB, gid_server6, gid_client6, &on_demand, F_QPEMU);
+const struct backend be_ib = {
+	.domain = AF_IB,
+	.protocol = QP_PROTO_IB,
+	.flags = F_QPEMU | F_IB,
+	.max_sge = QP_MAX_SGE,
+	.max_sge_rd = QP_MAX_SGE,
+	.lossy_mib = 64,
+	.hosts = &on_ib,
+	.address = ib_server,
+	.source = ib_client,
+	.forget = forget,
+};
 const struct backend be_rxe4 =
 	ROCE(AF_INET, server4, client4, &with_rxe, F_ROCE | F_RXE);
 const struct backend be_rxe6 =

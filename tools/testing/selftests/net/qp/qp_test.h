@@ -31,6 +31,7 @@ enum {
 	F_INV		= 1 << 6,	/* SEND_INV */
 	F_RXE		= 1 << 7,	/* rxe: slow, with statuses of its own */
 	F_DMABUF	= 1 << 8,	/* dma-bufs can be registered */
+	F_IB		= 1 << 9,	/* InfiniBand: no IP, but a subnet manager */
 };
 
 /*
@@ -66,6 +67,10 @@ extern const struct backend be_roce4, be_roce6;	/* qpemu, made on demand */
 extern const struct backend be_gid4, be_gid6;	/* the same, called by GIDs */
 extern const struct backend be_rxe4, be_rxe6;	/* rxe, made beforehand */
 extern const struct backend be_siw4, be_siw6;	/* siw, made on demand */
+extern const struct backend be_ib;		/* InfiniBand's own link layer */
+
+/* Besides the default one, a partition that all ports of InfiniBand's are in */
+#define QT_PKEY		0x8123
 
 /*
  * The variants of a fixture. A program is compiled for one family of backends,
@@ -77,6 +82,8 @@ extern const struct backend be_siw4, be_siw6;	/* siw, made on demand */
 #define QT_FAMILY(add, ...)	add(gid4, ##__VA_ARGS__) add(gid6, ##__VA_ARGS__)
 #elif defined(QP_RXE)
 #define QT_FAMILY(add, ...)	add(rxe4, ##__VA_ARGS__) add(rxe6, ##__VA_ARGS__)
+#elif defined(QP_IB)
+#define QT_FAMILY(add, ...)	add(ib, ##__VA_ARGS__)
 #elif defined(QP_SIW)
 #define QT_FAMILY(add, ...)	add(siw4, ##__VA_ARGS__) add(siw6, ##__VA_ARGS__)
 #else
@@ -119,6 +126,11 @@ bool qt_on_demand(const struct qt_hosts *hosts);
 int qt_device_add(const struct qt_hosts *hosts, enum qt_host host);
 int qt_device_delete(const struct qt_hosts *hosts, enum qt_host host);
 bool qt_has_device(const struct qt_hosts *hosts, enum qt_host host);
+/* End the subnet manager of those with InfiniBand, and have another one */
+int qt_sm_restart(struct qt_hosts *hosts);
+/* Does it say, within a moment, that the host is, or is no, full member of a group? */
+bool qt_sm_member(const struct qt_hosts *hosts, enum qt_host host, const char *mgid,
+		  bool want);
 /* What a device of rxe is called that this process adds */
 void qt_rxe_name(enum qt_host host, char *name, size_t len);
 
