@@ -53,6 +53,7 @@ static_assert(sizeof(struct roce_bth) == 12);
 /* The LRH, IBA v1 7.7; see there for the other fields */
 #define IB_LRH_LEN		8
 #define IB_LRH_VL		0xf0	/* in byte 0: virtual lane */
+#define IB_LRH_LVER		0x0f	/*	and version, 0 */
 #define IB_LRH_LNH		0x03	/* in byte 1: what comes next */
 #define IB_LRH_LNH_IBA		0x02	/*	a BTH, or */
 #define IB_LRH_LNH_GRH		0x03	/*	a GRH and then a BTH */

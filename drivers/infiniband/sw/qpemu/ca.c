@@ -175,6 +175,7 @@ static const struct ib_device_ops ca_ops = {
 	.get_port_immutable = get_port_immutable,
 	.modify_device = modify_device,
 	.modify_port = modify_port,
+	.netdev_ops = &qpemu_portdev_ops,
 	.process_mad = process_mad,
 	.query_gid = query_gid,
 	.query_pkey = query_pkey,
@@ -229,8 +230,8 @@ static void cable_moved(struct qpemu_port *port)
 }
 
 static const struct qpemu_node_ops node_ops = {
-	.rx = qpemu_ib_rx,
-	.tx = qpemu_ib_tx,
+	.rx = qpemu_portdev_rx,
+	.tx = qpemu_portdev_tx,
 	.event = port_event,
 	.gone = cable_gone,
 	.moved = cable_moved,

@@ -36,9 +36,15 @@ void qpemu_ca_exit(void);
 void qpemu_ib_init_loop(struct qpemu_ca *ca);
 /* Nothing is sent any more. May sleep. */
 void qpemu_ib_stop_loop(struct qpemu_ca *ca);
-/* struct qpemu_node_ops.rx and .tx of an adapter */
+/* A packet has come, and nobody has refused it; eats @skb. Softirq, RCU. */
 void qpemu_ib_rx(struct qpemu_port *port, struct sk_buff *skb);
+/*
+ * Nobody refuses a packet: send it, or let the port itself have it. Eats @skb. Bottom
+ * halves off, RCU. Return: 0 or -errno.
+ */
 int qpemu_ib_tx(struct qpemu_port *port, struct sk_buff *skb);
+/* May a packet of this virtual lane be sent in this state of the port? IBA v1 7.2.7 */
+bool qpemu_ib_may_send(const struct qpemu_port *port, u8 vl);
 /*
  * Is the packet of a partition that the queue pair is in? If not, that is noted.
  * Softirq.
@@ -50,5 +56,14 @@ void qpemu_ib_bad_qkey(struct qpemu_qp *qp, struct sk_buff *skb,
 		       const struct qpemu_pkt *pkt);
 /* Did this packet come from the other end of @path, and to this end? */
 bool qpemu_ib_from_peer(const struct qpemu_path *path, const struct sk_buff *skb);
+
+/* portdev.c: all packets of the port go through its netdevice, if it has one */
+struct ib_netdev_ops;
+
+extern const struct ib_netdev_ops qpemu_portdev_ops;
+
+/* struct qpemu_node_ops.rx and .tx of an adapter */
+void qpemu_portdev_rx(struct qpemu_port *port, struct sk_buff *skb);
+int qpemu_portdev_tx(struct qpemu_port *port, struct sk_buff *skb);
 
 #endif /* _QPEMU_CA_H */

@@ -11,6 +11,7 @@
  *		ca.c, link_ib.c			switch.c
  *		   |      \			 /    |
  *		   |     sma.c, pma.c, trap.c ---	      |
+ *	       portdev.c				      |
  *		   |					      |
  *		   +---------------- cable.c ----------------+
  *					|
@@ -129,6 +130,8 @@ struct qpemu_port_stats {
  * @node: whose
  * @num: from 1; 0 is the management port of a switch, which has no cable
  * @cable: its netdevice, NULL if there is none; RCU; see cable.c
+ * @ndev: of an adapter: the netdevice that its packets go through, NULL if there is
+ *	none; RCU; see portdev.c
  * @stats: per CPU
  * @cleared: what @stats were when a performance manager set the counters to
  *	zero: those of PortCounters, and those of PortCountersExtended; under
@@ -170,6 +173,7 @@ struct qpemu_port {
 	struct qpemu_node *node;
 	u8 num;
 	struct qpemu_cable __rcu *cable;
+	struct net_device __rcu *ndev;
 	struct qpemu_port_stats __percpu *stats;
 	u64 cleared[2][QPEMU_PORT_NUM_COUNTERS];
 	bool trained;
@@ -202,7 +206,7 @@ struct qpemu_port {
 
 /* struct qpemu_node_ops.event: what subnet management has changed, a bit each */
 enum qpemu_port_event {
-	QPEMU_EVENT_STATE,	/* the port became active, or ceased to be */
+	QPEMU_EVENT_STATE,	/* it came up or became active, or ceased to be that */
 	QPEMU_EVENT_LID,
 	QPEMU_EVENT_PKEY,
 	QPEMU_EVENT_SM,		/* another subnet manager, or another way to it */
@@ -359,6 +363,8 @@ u8 qpemu_port_phys_state(const struct qpemu_port *port);
 
 /* pma.c: the performance management agent, IBA v1 16.1. Likewise. */
 bool qpemu_pma(struct qpemu_node *node, struct ib_mad *mad);
+/* A counter as it is since power-on. Any context. */
+u64 qpemu_port_counter(const struct qpemu_port *port, enum qpemu_port_counter counter);
 
 /* trap.c: traps to the subnet manager, IBA v1 14.2.5.1. Any context. */
 void qpemu_trap_link(struct qpemu_node *node);		/* 128, of switches */

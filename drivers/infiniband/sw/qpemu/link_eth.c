@@ -5,6 +5,7 @@
  */
 
 #include <linux/etherdevice.h>
+#include <linux/if_arp.h>
 #include <linux/ipv6.h>
 #include <linux/netdevice.h>
 #include <net/ipv6.h>
@@ -115,7 +116,8 @@ static int eth_receive(struct sk_buff *skb, struct net_device *ndev,
 	struct qpemu_skb_cb *cb;
 	struct qpemu_dev *dev;
 
-	if (skb->pkt_type == PACKET_OTHERHOST)
+	/* InfiniBand's own link layer has packets of that protocol, too. */
+	if (skb->pkt_type == PACKET_OTHERHOST || ndev->type == ARPHRD_INFINIBAND)
 		goto drop;
 	skb = skb_share_check(skb, GFP_ATOMIC);
 	if (!skb)

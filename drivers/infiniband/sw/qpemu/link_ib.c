@@ -66,6 +66,11 @@ static bool from_qp0(const struct sk_buff *skb)
 	return (bth->opcode & 0xe0) == IB_OPCODE_UD && !(be32_to_cpu(deth->src_qpn) & 0xffffff);
 }
 
+static bool has_vl(const struct qpemu_port *port, u8 vl)
+{
+	return vl < BIT(READ_ONCE(port->op_vls) - 1);
+}
+
 /*
  * The virtual lane, IBA v1 7.6; or -errno if packets of this service level go
  * nowhere, or no data does in this state of the port (IBA v1 7.2.7).
@@ -80,7 +85,13 @@ static int lane_of(const struct qpemu_port *port, const struct sk_buff *skb, u8 
 	if (READ_ONCE(port->state) != IB_PORT_ACTIVE)
 		return -ENETDOWN;
 	vl = READ_ONCE(port->sl2vl[0][sl]);
-	return vl < BIT(READ_ONCE(port->op_vls) - 1) ? vl : -ENETUNREACH;
+	return has_vl(port, vl) ? vl : -ENETUNREACH;
+}
+
+bool qpemu_ib_may_send(const struct qpemu_port *port, u8 vl)
+{
+	return vl == QPEMU_VL_MANAGEMENT ||
+	       (READ_ONCE(port->state) == IB_PORT_ACTIVE && has_vl(port, vl));
 }
 
 static u16 slid_of(const struct qpemu_port *port, const struct qpemu_path *path)
@@ -170,7 +181,7 @@ static int ib_xmit(struct qpemu_path *path, struct sk_buff *skb)
 			goto drop;
 	}
 	skb->priority = path->sl;
-	err = qpemu_ib_tx(port, skb);
+	err = qpemu_portdev_tx(port, skb);
 	rcu_read_unlock();
 	return err;
 
@@ -357,7 +368,7 @@ static void loop_work(struct work_struct *work)
 	rcu_read_lock();
 	while (budget-- && (skb = skb_dequeue(&ca->loop))) {
 		skb_orphan(skb);
-		qpemu_ib_rx(&ca->port, skb);
+		qpemu_portdev_rx(&ca->port, skb);
 	}
 	rcu_read_unlock();
 	if (!skb_queue_empty_lockless(&ca->loop))

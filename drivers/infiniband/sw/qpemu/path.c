@@ -156,21 +156,28 @@ unsigned int qpemu_path_tailroom(const struct qpemu_path *path)
 /* More than all the headers of a super-packet, from Ethernet's to the ICRC. */
 #define SUPER_HEADERS	160
 
+/* What a netdevice on the way takes. */
+static void limit_super(const struct net_device *ndev, unsigned int *size,
+			unsigned int *segs)
+{
+	if (!ndev)
+		return;
+	*size = min(*size, READ_ONCE(ndev->gso_max_size));
+	*segs = min(*segs, READ_ONCE(ndev->gso_max_segs));
+	if (!(ndev->features & NETIF_F_GSO))	/* "ethtool -K DEV gso off" */
+		*segs = 1;
+}
+
 unsigned int qpemu_path_super(const struct qpemu_path *path, unsigned int mtu)
 {
 	unsigned int size = GSO_LEGACY_MAX_SIZE, segs = GSO_MAX_SEGS;
-	struct net_device *ndev;
 
 	if (!path->link || !path->link->super)
 		return mtu;
 	rcu_read_lock();
-	ndev = path_netdev(path);
-	if (ndev) {
-		size = min(size, READ_ONCE(ndev->gso_max_size));
-		segs = READ_ONCE(ndev->gso_max_segs);
-		if (!(ndev->features & NETIF_F_GSO))	/* "ethtool -K DEV gso off" */
-			segs = 1;
-	}
+	limit_super(path_netdev(path), &size, &segs);
+	if (path->port)
+		limit_super(rcu_dereference(path->port->ndev), &size, &segs);
 	rcu_read_unlock();
 
 	if (size <= SUPER_HEADERS)

@@ -158,8 +158,8 @@ static void put_class_info(struct ib_pma_mad *mad, __be16 capabilities)
 	info->cap_mask2_resp_time = cpu_to_be32(RESPONSE_TIME);
 }
 
-/* A port of an InfiniBand fabric */
-static u64 since_power_on(const struct qpemu_port *port, unsigned int counter)
+/* Of a port of an InfiniBand fabric. Nobody sets it to zero. */
+u64 qpemu_port_counter(const struct qpemu_port *port, enum qpemu_port_counter counter)
 {
 	u64 sum = 0;
 	int cpu;
@@ -176,7 +176,7 @@ static void add_values(const struct qpemu_port *port, const struct layout *layou
 	int i;
 
 	for (i = 0; i < QPEMU_PORT_NUM_COUNTERS; i++)
-		values[i] += since_power_on(port, i) - cleared[i];
+		values[i] += qpemu_port_counter(port, i) - cleared[i];
 }
 
 /* Those that are selected get the value that is there, which is most often zero. */
@@ -188,7 +188,7 @@ static void set_values(struct qpemu_port *port, const struct layout *layout,
 
 	for (i = 0; i < layout->num; i++) {
 		const struct field *field = &layout->fields[i];
-		u64 now = since_power_on(port, field->counter);
+		u64 now = qpemu_port_counter(port, field->counter);
 
 		if (be16_to_cpu(selection->counters) & field->select)
 			port->cleared[layout->cleared][field->counter] =

@@ -317,13 +317,14 @@ static void set_management(struct qpemu_smp *req, struct qpemu_port *port,
 	reset(&port->qkey_violations, pi->qkey_violations);
 }
 
-/* Return: whether the port became active, or ceased to be. */
+/* Return: whether the port came up or became active, or ceased to be that. */
 static bool set_state(struct qpemu_port *port, u8 state)
 {
-	bool event = (port->state == IB_PORT_ACTIVE) != (state == IB_PORT_ACTIVE);
+	u8 before = port->state;
 
 	WRITE_ONCE(port->state, state);
-	return event;
+	return (before == IB_PORT_ACTIVE) != (state == IB_PORT_ACTIVE) ||
+	       (before == IB_PORT_DOWN) != (state == IB_PORT_DOWN);
 }
 
 /*
@@ -388,11 +389,11 @@ __be16 qpemu_port_info_set(struct qpemu_smp *req)
 	return 0;
 }
 
-static void tell(struct qpemu_port *port, bool active_changed)
+static void tell(struct qpemu_port *port, bool event)
 {
 	struct qpemu_node *node = port->node;
 
-	if (active_changed)
+	if (event)
 		node->ops->event(port, BIT(QPEMU_EVENT_STATE));
 }
 
@@ -404,7 +405,7 @@ void qpemu_sma_link(struct qpemu_port *port, bool up)
 	spin_lock_bh(&node->lock);
 	WRITE_ONCE(port->trained, up);
 	if (up && port->state == IB_PORT_DOWN && !port->disabled) {
-		set_state(port, IB_PORT_INIT);
+		event = set_state(port, IB_PORT_INIT);
 		changed = true;
 	} else if (!up && port->state != IB_PORT_DOWN) {
 		event = set_state(port, IB_PORT_DOWN);

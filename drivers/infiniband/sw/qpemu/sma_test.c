@@ -254,6 +254,7 @@ static void states(struct kunit *test)
 
 	link(port, true);
 	KUNIT_EXPECT_EQ(test, port->state, IB_PORT_INIT);
+	KUNIT_EXPECT_EQ(test, w->events, BIT(QPEMU_EVENT_STATE));
 	KUNIT_EXPECT_EQ(test, qpemu_port_phys_state(port), IB_PORT_PHYS_STATE_LINK_UP);
 	KUNIT_EXPECT_EQ(test, set_state(test, port, IB_PORT_ACTIVE), BAD_VALUE);
 	KUNIT_EXPECT_EQ(test, set_state(test, port, IB_PORT_INIT), BAD_VALUE);
