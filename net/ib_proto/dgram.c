@@ -342,6 +342,8 @@ static bool afib_dgram_wanted(struct afib_sock *is, const struct qp_rmsg *m)
 	const struct ib_addr *peer = &is->peer.sib_addr;
 	bool wanted = true;
 
+	if (!READ_ONCE(is->peer.sib_family))
+		return true;
 	spin_lock_bh(&is->lock);
 	if (is->peer.sib_family && !afib_addr_multicast(peer))
 		wanted = (!is->conn || m->src_qpn == is->conn->qpn) &&

@@ -7,7 +7,8 @@
  * receive queue of the device, so that one that is idle costs nothing for what it
  * might receive. A buffer that a message has come into is handed over to who it is
  * for, whose room for it is limited, and another one takes its place at once: who
- * does not read loses messages, and others do not.
+ * does not read loses messages, and others do not. A short message is copied instead,
+ * as who waits for it has room for many of those, and the buffer is used again.
  *
  * The pool grows, to twice as many, whenever the device says that half of them
  * are in use. After a time without that it shrinks, as messages come.
@@ -29,6 +30,9 @@
  */
 #define VERBS_POOL_MIN		128
 #define VERBS_POOL_MAX		1023
+
+/* So long a message is copied, bytes without the header in front of it */
+#define VERBS_POOL_COPY		256
 
 /* When a pool that did not need that many has fewer */
 #define VERBS_POOL_TIME		(10 * HZ)
@@ -98,11 +102,13 @@ static bool verbs_buf_post(struct verbs_buf *b)
 	};
 	struct ib_device *ibdev = p->dev->ibdev;
 
-	b->dma = ib_dma_map_single(ibdev, b->skb->data, sge.length,
-				   DMA_FROM_DEVICE);
-	if (ib_dma_mapping_error(ibdev, b->dma))
-		return false;
-	b->mapped = true;
+	if (!b->mapped) {
+		b->dma = ib_dma_map_single(ibdev, b->skb->data, sge.length,
+					   DMA_FROM_DEVICE);
+		if (ib_dma_mapping_error(ibdev, b->dma))
+			return false;
+		b->mapped = true;
+	}
 	sge.addr = b->dma;
 	return !ib_post_srq_recv(p->srq, &wr, NULL);
 }
@@ -152,9 +158,22 @@ static void verbs_pool_up(struct verbs_qp *v, struct sk_buff *skb,
 	v->qp->user->recv(v->qp, skb);
 }
 
+static struct sk_buff *verbs_pool_copy(struct verbs_buf *b, u32 len)
+{
+	struct sk_buff *skb = alloc_skb(len, GFP_ATOMIC | __GFP_NOWARN);
+	struct ib_device *ibdev = b->pool->dev->ibdev;
+
+	if (!skb)
+		return NULL;
+	ib_dma_sync_single_for_cpu(ibdev, b->dma, len, DMA_FROM_DEVICE);
+	memcpy(skb->data, b->skb->data, len);
+	ib_dma_sync_single_for_device(ibdev, b->dma, len, DMA_FROM_DEVICE);
+	return skb;
+}
+
 /*
- * What came into a buffer, which has another skb then. If there is none to be had
- * the message is lost, as it would be if the buffer were missing.
+ * What came into a buffer, which has another skb then unless it was short. If there
+ * is none to be had the message is lost, as it would be if the buffer were missing.
  */
 static struct sk_buff *verbs_pool_take(struct verbs_buf *b, const struct ib_wc *wc)
 {
@@ -163,9 +182,12 @@ static struct sk_buff *verbs_pool_take(struct verbs_buf *b, const struct ib_wc *
 	if (wc->byte_len < IB_GRH_BYTES ||
 	    wc->byte_len > verbs_buf_size(b->pool))
 		return NULL;
+	if (wc->byte_len <= IB_GRH_BYTES + VERBS_POOL_COPY)
+		return verbs_pool_copy(b, wc->byte_len);
 	next = verbs_buf_skb(b->pool, GFP_ATOMIC);
 	if (!next)
 		return NULL;
+	verbs_buf_unmap(b);
 	b->skb = next;
 	return skb;
 }
@@ -186,7 +208,6 @@ static void verbs_pool_cqe(struct ib_cq *cq, struct ib_wc *wc)
 	struct verbs_ud *ud = NULL;
 	struct sk_buff *skb = NULL;
 
-	verbs_buf_unmap(b);
 	rcu_read_lock();
 	/* What does not fit comes with an error on some devices */
 	if (wc->status == IB_WC_SUCCESS)
