@@ -48,8 +48,9 @@ struct qt_hosts {
 
 static struct qt_hosts on_demand, with_rxe = { .rxe = true }, on_ib = { .ib = true };
 
-/* Those that this process made last: its tests use one kind */
+/* Those that this process made last: its tests use one kind. How often it did. */
 static const struct qt_hosts *current;
+static unsigned int made;
 
 /* Who has given up root takes it back for a moment, see qt_become_nobody() */
 static int enter(int ns)
@@ -182,7 +183,7 @@ static const char rxe_device[] =
 
 void qt_rxe_name(enum qt_host host, char *name, size_t len)
 {
-	snprintf(name, len, "rxe_%d_%d", getpid(), host_number(host));
+	snprintf(name, len, "rxe_%d_%u_%d", getpid(), made, host_number(host));
 }
 
 /*
@@ -376,6 +377,7 @@ static bool failed(const char *step, bool err)
 /* This process ends up on the client, to where the server's veth leads */
 static int make(struct qt_hosts *hosts)
 {
+	made++;
 	if (failed("devices of one namespace", hosts->ib && ib_exclusive()))
 		return -1;
 	hosts->ns[QT_SERVER] = new_ns();
