@@ -377,7 +377,6 @@ static void afib_dgram_drop(struct afib_sock *is, struct sk_buff *skb,
 /* The socket takes it, unless there is no room or its filter says no */
 static void afib_dgram_queue(struct afib_sock *is, struct sk_buff *skb)
 {
-	struct sk_buff_head *queue = &is->sk.sk_receive_queue;
 	const struct qp_rmsg m = *QP_RMSG(skb);
 	struct sock *sk = &is->sk;
 	u32 len;
@@ -393,16 +392,12 @@ static void afib_dgram_queue(struct afib_sock *is, struct sk_buff *skb)
 		afib_dgram_drop(is, skb, AFIB_DROP_ROOM);
 		return;
 	}
-	spin_lock_bh(&queue->lock);
-	sock_skb_set_dropcount(sk, skb);
-	__skb_queue_tail(queue, skb);
-	spin_unlock_bh(&queue->lock);
 	afib_count(is, AFIB_MIB_INMSGS);
 	afib_count_some(is, AFIB_MIB_INOCTETS, len);
 	if (afib_addr_multicast((const void *)m.dgid))
 		afib_count(is, AFIB_MIB_INMCASTMSGS);
 	trace_afib_receive(&is->sk, m.sgid, m.src_qpn, len);
-	sk->sk_data_ready(sk);
+	afib_recvq_add(sk, skb);
 }
 
 /* &qp_user.recv */
@@ -474,7 +469,7 @@ int afib_dgram_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 		return -EOPNOTSUPP;
 	if (flags & MSG_ERRQUEUE)
 		return afib_err_recvmsg(sk, msg, len);
-	skb = skb_recv_datagram(sk, flags, &err);
+	skb = afib_recvq_take(sk, flags, &err);
 	if (!skb)
 		return err;
 	n = min_t(size_t, len, skb->len);
@@ -488,6 +483,6 @@ int afib_dgram_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 			afib_dgram_info(skb, msg);
 		err = flags & MSG_TRUNC ? skb->len : n;
 	}
-	skb_free_datagram(sk, skb);
+	consume_skb(skb);
 	return err;
 }

@@ -194,26 +194,13 @@ static int afib_abort(struct sock *sk, int err)
 	return 0;
 }
 
-static int afib_inq(struct sock *sk)
-{
-	struct sk_buff *skb;
-	int len = 0;
-
-	spin_lock_bh(&sk->sk_receive_queue.lock);
-	skb = skb_peek(&sk->sk_receive_queue);
-	if (skb)
-		len = skb->len;
-	spin_unlock_bh(&sk->sk_receive_queue.lock);
-	return len;
-}
-
 int afib_ioctl(struct socket *sock, unsigned int cmd, unsigned long arg)
 {
 	struct sock *sk = sock->sk;
 
 	switch (cmd) {
 	case SIOCINQ:
-		return put_user(afib_inq(sk), (int __user *)arg);
+		return put_user(afib_recvq_next_len(sk), (int __user *)arg);
 	case SIOCOUTQ:
 		return put_user(sk_wmem_alloc_get(sk), (int __user *)arg);
 	default:
@@ -251,6 +238,8 @@ static void afib_destruct(struct sock *sk)
 {
 	if (afib_is_conn(sk))
 		afib_conn_destruct(afib_conn(sk));
+	else
+		afib_recvq_end(afib_sk(sk));
 	skb_queue_purge(&sk->sk_receive_queue);
 	skb_queue_purge(&sk->sk_error_queue);
 }
@@ -264,7 +253,7 @@ static const struct proto_ops afib_dgram_ops = {
 	.socketpair	= sock_no_socketpair,
 	.accept		= sock_no_accept,
 	.getname	= afib_getname,
-	.poll		= datagram_poll,
+	.poll		= afib_recvq_poll,
 	.ioctl		= afib_ioctl,
 	.gettstamp	= sock_gettstamp,
 	.listen		= sock_no_listen,
@@ -285,6 +274,7 @@ static void afib_dgram_init(struct afib_sock *is)
 	INIT_LIST_HEAD(&is->ports);
 	INIT_LIST_HEAD(&is->lru);
 	skb_queue_head_init(&is->pending);
+	afib_recvq_init(is);
 	INIT_WORK(&is->work, afib_dgram_work);
 }
 

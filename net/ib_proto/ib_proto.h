@@ -166,6 +166,8 @@ struct afib_key {
  *	of @pending
  * @work: looks for it
  * @mib: counters of the network namespace
+ * @read: of a datagram or raw socket: messages that are to be read next
+ * @read_bytes: room that messages took that have been read. Under the lock of @read
  */
 struct afib_sock {
 	struct sock sk;
@@ -194,6 +196,8 @@ struct afib_sock {
 	const struct afib_key *sending;
 	struct work_struct work;
 	struct afib_mib __percpu *mib;
+	struct sk_buff_head read ____cacheline_aligned_in_smp;
+	u32 read_bytes;
 };
 
 static inline struct afib_sock *afib_sk(const struct sock *sk)
@@ -442,6 +446,15 @@ int afib_dgram_sendmsg(struct socket *sock, struct msghdr *msg, size_t len);
 int afib_dgram_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 		       int flags);
 void afib_dgram_work(struct work_struct *work);
+
+/* recvq.c */
+void afib_recvq_init(struct afib_sock *is);
+void afib_recvq_end(struct afib_sock *is);
+void afib_recvq_add(struct sock *sk, struct sk_buff *skb);
+struct sk_buff *afib_recvq_take(struct sock *sk, int flags, int *err);
+int afib_recvq_next_len(struct sock *sk);
+__poll_t afib_recvq_poll(struct file *file, struct socket *sock,
+			 struct poll_table_struct *wait);
 
 /* err.c */
 #define IB_ERR_ROOM	48	/* an address */

@@ -200,7 +200,6 @@ static void afib_raw_info(struct sk_buff *skb, const struct afib_pkt *p)
 /* Let it be read, if its filter and the room that there is allow that */
 static void afib_raw_queue(struct sock *sk, struct sk_buff *skb)
 {
-	struct sk_buff_head *queue = &sk->sk_receive_queue;
 	enum skb_drop_reason reason = sk_filter_reason(sk, skb);
 
 	if (!reason && (atomic_read(&sk->sk_rmem_alloc) >= READ_ONCE(sk->sk_rcvbuf) ||
@@ -212,11 +211,7 @@ static void afib_raw_queue(struct sock *sk, struct sk_buff *skb)
 		sk_skb_reason_drop(sk, skb, reason);
 		return;
 	}
-	spin_lock_bh(&queue->lock);
-	sock_skb_set_dropcount(sk, skb);
-	__skb_queue_tail(queue, skb);
-	spin_unlock_bh(&queue->lock);
-	sk->sk_data_ready(sk);
+	afib_recvq_add(sk, skb);
 }
 
 /* One packet, with its IP header at skb->data; consumed. Softirq. */
@@ -706,7 +701,7 @@ const struct proto_ops afib_raw_ops = {
 	.socketpair	= sock_no_socketpair,
 	.accept		= sock_no_accept,
 	.getname	= afib_getname,
-	.poll		= datagram_poll,
+	.poll		= afib_recvq_poll,
 	.ioctl		= afib_ioctl,
 	.gettstamp	= sock_gettstamp,
 	.listen		= sock_no_listen,
