@@ -424,13 +424,23 @@ int ib_ioctl_int(int fd, unsigned long cmd)
 	return ioctl(fd, cmd, &val) ? -1 : val;
 }
 
-__u32 ib_drops(int fd)
+static __u32 meminfo(int fd, int which)
 {
 	__u32 info[SK_MEMINFO_VARS] = {};
 	socklen_t len = sizeof(info);
 
 	getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len);
-	return info[SK_MEMINFO_DROPS];
+	return info[which];
+}
+
+__u32 ib_drops(int fd)
+{
+	return meminfo(fd, SK_MEMINFO_DROPS);
+}
+
+__u32 ib_room_taken(int fd)
+{
+	return meminfo(fd, SK_MEMINFO_RMEM_ALLOC);
 }
 
 int ib_get(int fd, int opt)

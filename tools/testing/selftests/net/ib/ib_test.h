@@ -158,6 +158,8 @@ int ib_ioctl_int(int fd, unsigned long cmd);
 
 /* Messages that the socket dropped */
 __u32 ib_drops(int fd);
+/* By messages that wait to be read, bytes */
+__u32 ib_room_taken(int fd);
 
 /* Make and bind one on a host, at a fresh port or at @e->addr */
 int ib_bound(int version, enum qt_host host, struct ib_end *e);
