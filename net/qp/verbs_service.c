@@ -18,7 +18,8 @@
 /**
  * struct verbs_service - the engine's part of a service, &qp_service.priv
  * @s: the service
- * @id: the listener; NULL once its device is gone
+ * @id: the listener; NULL before it listens, and once its device is gone
+ * @gone: its device is
  * @emuls: emulations that it needs
  * @watch: the same, if it is for any address
  * @work: answers
@@ -30,6 +31,7 @@
 struct verbs_service {
 	struct qp_service *s;
 	struct rdma_cm_id *id;
+	bool gone;
 	struct verbs_emuls emuls;
 	struct verbs_watch watch;
 	struct work_struct work;
@@ -138,6 +140,7 @@ static int verbs_service_handler(struct rdma_cm_id *id,
 	case RDMA_CM_EVENT_CONNECT_REQUEST:
 		return verbs_query_add(vs, id);
 	case RDMA_CM_EVENT_DEVICE_REMOVAL:
+		WRITE_ONCE(vs->gone, true);
 		vs->s->gone(vs->s);
 		/* Whoever takes the pointer destroys the id */
 		return xchg(&vs->id, NULL) ? 1 : 0;
@@ -196,12 +199,14 @@ static int verbs_service_listen(struct verbs_service *vs)
 	if (IS_ERR(id))
 		return PTR_ERR(id);
 	err = verbs_service_bind(vs, id, &addr);
-	/* The device may go as soon as it listens */
-	vs->id = id;
 	if (!err) {
 		addr = id->route.addr.src_addr;
 		err = verbs_port_err(rdma_listen(id, VERBS_SERVICE_BACKLOG));
 	}
+	/* From here on it is destroyed by who takes it, maybe the handler */
+	xchg(&vs->id, id);
+	if (!err && READ_ONCE(vs->gone))
+		err = -ENODEV;
 	if (!err)
 		s->addrlen = verbs_addr_show(s->addr.ss_family, QP_UD,
 					     (struct sockaddr *)&addr, &s->addr);

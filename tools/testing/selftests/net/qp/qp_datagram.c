@@ -993,7 +993,10 @@ TEST_F(ud, message_with_ring)
 #define UDADDY_PORT	7174
 #define UDADDY_SIZE	100
 
-/* udaddy(1) on a host, which ends when it has sent and received one message */
+/*
+ * udaddy(1) on a host, or what does the same with GIDs, and is where this program is. It
+ * ends when it has sent and received one message.
+ */
 static pid_t run_udaddy(UD *self, enum qt_host host, char option)
 {
 	char addr[INET6_ADDRSTRLEN];
@@ -1002,6 +1005,11 @@ static pid_t run_udaddy(UD *self, enum qt_host host, char option)
 
 	inet_ntop(qt_ip(&self->b.addr, &ip), &ip, addr, sizeof(addr));
 	pid = fork();
+	if (!pid && self->be->flags & F_IB)
+		_exit(qt_sh(self->be->hosts, host,
+			    "exec $(dirname $(readlink /proc/%d/exe))/qp_udaddy "
+			    "-%c %s %d %d", getpid(), option, addr, UDADDY_PORT,
+			    UDADDY_SIZE));
 	if (!pid)
 		_exit(qt_sh(self->be->hosts, host,
 			    "exec udaddy -%c %s -C 1 -S %d >/dev/null 2>&1",
@@ -1026,7 +1034,7 @@ TEST_F(ud, librdmacm)
 	pid_t pid;
 	int i;
 
-	if (access("/usr/bin/udaddy", X_OK))
+	if (!(self->be->flags & F_IB) && access("/usr/bin/udaddy", X_OK))
 		SKIP(return, "no udaddy(1)");
 	/* it listens */
 	qt_set_port(&ss, htons(UDADDY_PORT));

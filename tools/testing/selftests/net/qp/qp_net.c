@@ -203,11 +203,12 @@ static const char ib_active[] =
 /*
  * It looks every second, and whenever it hears of something; all are in two
  * partitions, the default one and IB_PKEY. When this process ends the shell is told,
- * and removes what it has made.
+ * and removes what it has made. It does not ask opensm to end, who would wait for ever
+ * if its adapter has gone.
  */
 static const char subnet_manager[] =
 	"d=$(mktemp -d /tmp/qt_sm.XXXXXX) || exit;"
-	"trap 'kill $p; wait; rm -rf $d; exit' TERM;"
+	"trap 'kill -9 $p; wait; rm -rf $d; exit' TERM;"
 	"echo 'Default=0x7fff : ALL=full; other=0x%04x : ALL=full;' >$d/partitions;"
 	"for o in \"log_file $d/log\" \"dump_files_dir $d\" 'sweep_interval 1'"
 	"	\"partition_config_file $d/partitions\" 'sminfo_polling_timeout 500'"

@@ -313,13 +313,17 @@ served()
 	[ $status = 0 ] && [ $ended = 0 ]
 }
 
-# captured NS NETDEV FILE COMMAND...: run it while tcpdump writes to FILE
+# captured NS NETDEV FILE COMMAND...: run it while tcpdump writes to FILE. The kernel may
+# keep the last packets for a second, and they are lost then; with --immediate-mode it
+# does not, but each takes as much room as the longest
+capture_options=(-s 0)
 captured()
 {
 	local file=$3 pid status=0
 
-	ip netns exec "$1" tcpdump -i "$2" -s 0 -B 32768 -U -w "$file" \
-		>"$scratch/tcpdump" 2>&1 &
+	: >"$scratch/tcpdump"	# of the last time
+	ip netns exec "$1" tcpdump -i "$2" "${capture_options[@]}" -B 32768 -U -w "$file" \
+		>>"$scratch/tcpdump" 2>&1 &
 	pid=$!
 	shift 3
 	until grep -q listening "$scratch/tcpdump"; do
