@@ -17,13 +17,14 @@ need ibstatus iblinkinfo ibhosts ibswitches sminfo smpquery perfquery ibping ibt
 # which there would be thousands.
 out=$scratch/out
 
-# says COMMAND...: run it on the first host and keep what it says in $out
+# says COMMAND...: run it on the first host and keep what it says in $out, but in
+# $out.warnings what could stand in the midst of a line there
 says()
 {
 	local status=0
 
-	timeout 60 ip netns exec h1 "$@" >"$out" 2>&1 </dev/null || status=$?
-	[ $status = 0 ] || { cat "$out"; echo "status $status: $*"; }
+	timeout 60 ip netns exec h1 "$@" >"$out" 2>"$out.warnings" </dev/null || status=$?
+	[ $status = 0 ] || { cat "$out" "$out.warnings"; echo "status $status: $*"; }
 	return $status
 }
 
@@ -238,7 +239,7 @@ sl_to_vl()
 extended_port_info()
 {
 	says smpquery PIE "$(lid 1)" 1 && return
-	grep -qE "indicate PortInfoExtended support|mask2 not supported" "$out"
+	grep -qE "indicate PortInfoExtended support|mask2 not supported" "$out" "$out.warnings"
 }
 
 attributes_of_hosts()
