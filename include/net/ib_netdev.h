@@ -141,6 +141,7 @@ static inline int ib_netdev_send(struct net_device *dev, struct sk_buff *skb)
 	int err;
 
 	ib_netdev_headers(dev, skb);
+	/* net_xmit_eval() would evaluate it twice, and so send it twice. */
 	err = dev_queue_xmit(skb);
 	return err > 0 ? net_xmit_errno(err) : err;
 }

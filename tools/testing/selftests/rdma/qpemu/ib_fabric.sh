@@ -13,46 +13,73 @@
 need ibstatus iblinkinfo ibhosts ibswitches sminfo smpquery perfquery ibping ibtracert \
 	ibroute ibaddr ibqueryerrors ibidsverify ibportstate
 
-# said [FILE]: what the last command run by "says" or "it" had to say
+# What the last command run by "says" had to say. It is looked at without programs, of
+# which there would be thousands.
 out=$scratch/out
 
-# says COMMAND...: run it on the first host and keep what it says in $out
+# says COMMAND...: run it on the first host and keep what it says in $out, but in
+# $out.warnings what could stand in the midst of a line there
 says()
 {
-	timeout 60 ip netns exec h1 "$@" >"$out" 2>&1 </dev/null && return
-	echo "status $?: $*"
-	cat "$out"
-	return 1
+	local status=0
+
+	timeout 60 ip netns exec h1 "$@" >"$out" 2>"$out.warnings" </dev/null || status=$?
+	[ $status = 0 ] || { cat "$out" "$out.warnings"; echo "status $status: $*"; }
+	return $status
 }
 
-# lines COUNT PATTERN: how many lines of $out match
+# count PATTERN: how many lines of $out match
+count()
+{
+	local said line n=0
+
+	mapfile -t said <"$out"
+	for line in "${said[@]}"; do
+		[[ ! $line =~ $1 ]] || n=$((n + 1))
+	done
+	echo $n
+}
+
+# lines COUNT PATTERN: so many lines of $out match
 lines()
 {
 	local n
 
-	n=$(grep -cE -- "$2" "$out")
+	n=$(count "$2")
 	[ "$n" = "$1" ] && return
-	echo "$n lines, not $1, with $2:"
 	cat "$out"
+	echo "$n lines, not $1, with $2"
 	return 1
 }
 
 # value NAME: what a tool has behind dots, as in "NumPorts:........4"
-value() { sed -nE "s/^[[:space:]]*$1:?\.+(.*)/\1/p" "$out" | head -n 1; }
+value()
+{
+	local said line
+
+	mapfile -t said <"$out"
+	for line in "${said[@]}"; do
+		[[ $line =~ ^[[:space:]]*$1:?\.+(.*) ]] || continue
+		echo "${BASH_REMATCH[1]}"
+		return
+	done
+}
 
 # has NAME VALUE...: that, in pairs
 has()
 {
-	local got status=0
+	local got wrong=()
 
 	while [ $# -gt 0 ]; do
 		got=$(value "$1")
 		# shellcheck disable=SC2053
-		[[ $got == $2 ]] || { echo "$1 is '$got', not '$2'"; status=1; }
+		[[ $got == $2 ]] || wrong+=("$1 is '$got', not '$2'")
 		shift 2
 	done
-	[ $status = 0 ] || cat "$out"
-	return $status
+	[ ${#wrong[@]} != 0 ] || return 0
+	cat "$out"
+	printf '%s\n' "${wrong[@]}"
+	return 1
 }
 
 distinct() { [ "$(sort | uniq -d | wc -l)" = 0 ]; }
@@ -212,7 +239,7 @@ sl_to_vl()
 extended_port_info()
 {
 	says smpquery PIE "$(lid 1)" 1 && return
-	grep -qE "indicate PortInfoExtended support|mask2 not supported" "$out"
+	grep -qE "indicate PortInfoExtended support|mask2 not supported" "$out" "$out.warnings"
 }
 
 attributes_of_hosts()
@@ -278,7 +305,7 @@ switch_lanes()
 
 nowhere()
 {
-	! timeout 60 ip netns exec h1 smpquery -D NI 0,1,33 >"$out" 2>&1
+	! timeout 60 ip netns exec h1 smpquery -D NI 0,1,$((switch_ports + 1)) >"$out" 2>&1
 }
 
 unicast_routes()
@@ -304,17 +331,30 @@ port_state()
 
 path()
 {
-	says saquery --src-to-dst "$(lid "$1"):$(lid "$2")" && lines 1 '^PathRecord dump:' &&
-		has slid "$(lid "$1")" dlid "$(lid "$2")" pkey 0xFFFF mtu 0x85
+	says saquery --src-to-dst "$(lid 1):$(lid $cas)" && lines 1 '^PathRecord dump:' &&
+		has slid "$(lid 1)" dlid "$(lid $cas)" pkey 0xFFFF mtu 0x85
 }
 
+# All that there are, between all
 paths()
+{
+	says saquery -p || return
+	diff <(for_pairs echo | sort) <(awk '{ sub(/\.+/, " ") }
+		$1 == "dlid" { dlid = $2 }
+		$1 == "slid" { slid = $2 }
+		$1 == "pkey" { pkey = $2 }
+		$1 == "mtu" && pkey == "0xFFFF" && $2 == "0x85" { print slid, dlid }' "$out" |
+		grep -xF "$(for_pairs echo)" | sort -u)
+}
+
+# for_pairs COMMAND...: with the LIDs of two hosts, for any two, also the same
+for_pairs()
 {
 	local a b
 
 	for ((a = 1; a <= cas; a++)); do
 		for ((b = 1; b <= cas; b++)); do
-			path $a $b || return
+			"$@" "${lids[a]}" "${lids[b]}"
 		done
 	done
 }
@@ -380,7 +420,7 @@ pkey_records()
 }
 
 # many LEAST PATTERN: so many lines of $out, or more
-many() { [ "$(grep -cE -- "$2" "$out")" -ge "$1" ]; }
+many() { [ "$(count "$2")" -ge "$1" ]; }
 sl_records() { says saquery SL2VL && many $cas 'TableRecord dump'; }
 vl_records() { says saquery VLAR && many $cas 'TableRecord dump'; }
 forwarding_records() { says saquery LFTR && many $switches 'LFT Record dump'; }
@@ -394,10 +434,11 @@ services() { says saquery SR; }
 # Counters, and traffic for them
 #
 
-# pings OPTION... ADDRESS: from h1, for the last host to answer
+# pings OPTION... ADDRESS: from h1, for the last host to answer, one right after the
+# other
 pings()
 {
-	says ibping -c 10 "$@" && lines 1 '10 packets transmitted, 10 received, 0% packet loss'
+	says ibping -f -c 10 "$@" && lines 1 '10 packets transmitted, 10 received, 0% packet loss'
 }
 
 ping_tests()
@@ -493,26 +534,14 @@ one_by_one()
 # Ways through the fabric
 #
 
-# way FROM TO: ibtracert knows where both ends are, and how far apart
-way()
-{
-	says ibtracert "$(lid "$1")" "$(lid "$2")" &&
-		lines 1 "^From ca .*lid $(lid "$1")-$(lid "$1") \"ca$1\"" &&
-		lines 1 "^To ca .*lid $(lid "$2")-$(lid "$2") \"ca$2\"" &&
-		lines "$(hops "$1" "$2")" ' -> '
-}
-
 # Hosts on one switch are two cables apart, those on two are three
 hops()
 {
-	local a b
-
-	a=$(neighbour "ca$1") b=$(neighbour "ca$2")
 	if [ "$1" = "$2" ]; then
 		echo 0
 	elif [ $switches = 0 ]; then
 		echo 1
-	elif [ "$a" = "$b" ]; then
+	elif [ "${neighbours[$1]}" = "${neighbours[$2]}" ]; then
 		echo 2
 	else
 		echo 3
@@ -521,32 +550,60 @@ hops()
 
 neighbour() { drawn | awk -v node="$1" '$1 == node { print $3 }'; }
 
-ways()
+# The lines of "FROM TO HOPS" that ibtracert is to find
+expected_ways()
 {
-	local a b
+	local a b neighbours=()
 
 	for ((a = 1; a <= cas; a++)); do
+		neighbours[a]=$(neighbour ca$a)
+	done
+	for ((a = 1; a <= cas; a++)); do
 		for ((b = 1; b <= cas; b++)); do
-			[ $a = $b ] || way $a $b || return
+			echo "ca$a:${lids[a]} ca$b:${lids[b]} $(hops $a $b)"
 		done
 	done
+}
+
+# The same of what ibtracert says: where both ends are, and what is between them
+traced_ways()
+{
+	awk '{ gsub(/"/, "") }
+		$1 == "From" { from = $NF ":" $(NF - 1); hops = 0 }
+		/ -> / { hops++ }
+		$1 == "To" { to = $NF ":" $(NF - 1); sub(/:.*-/, ":", from)
+			     sub(/:.*-/, ":", to); print from, to, hops }' "$out"
+}
+
+# ibtracert knows the way from each host to each
+ways()
+{
+	local all
+
+	all=$(for_pairs echo)
+	says sh -c 'while read -r a b; do ibtracert $a $b || exit; done <<END
+'"$all"'
+END' || return
+	diff <(expected_ways) <(traced_ways) && return
+	cat "$out"
+	return 1
 }
 
 #
 # ibdiagnet
 #
 
+# Not with -r: after that report it looks for loops, and ends by a segmentation fault if
+# there are none to be found
 diagnosed()
 {
 	mkdir -p "$scratch/ibdiagnet"
-	says ibdiagnet -o "$scratch/ibdiagnet" -r -c 2 || return
+	says ibdiagnet -o "$scratch/ibdiagnet" -c 2 || return
 	tr '\r' '\n' <"$out" >"$out.lines" && mv "$out.lines" "$out"
-	lines 0 '^-E-' || return
-	grep -q "$((cas + switches)) nodes ($switches Switches & $cas CA-s) discovered" "$out" &&
-		grep -q '^-I- No bad Guids were found' "$out" &&
-		grep -qE '^-I- No bad Links' "$out" && grep -q '^-I- Done' "$out" && return
-	cat "$out"
-	return 1
+	lines 0 '^-E-' && lines 1 '^-I- No bad Guids were found' &&
+		lines 1 '^-I- No bad Links' && lines 1 '^-I- No illegal PM counters' &&
+		lines 1 '^-I- Done' && lines 6 '(Check|Report) +0 +[0-9]+ *$' && many 1 \
+		" $((cas + switches)) nodes \($switches Switches & $cas CA-s\) discovered"
 }
 
 judge()
@@ -566,6 +623,7 @@ judge()
 	[ $switches = 0 ] || attributes_of_switches
 	it "$fabric: saquery, nodes" node_records
 	it "$fabric: saquery, ports" port_records
+	it "$fabric: saquery, a path by LIDs" path
 	it "$fabric: saquery, paths between all" paths
 	it "$fabric: saquery, a path by GIDs" path_by_gids
 	it "$fabric: saquery, multicast groups" group_records

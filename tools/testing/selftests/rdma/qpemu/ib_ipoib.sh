@@ -12,7 +12,7 @@
 need ping iperf3
 
 # ping_from HOST ADDRESS OPTION...
-ping_from() { in_host "$1" ping -q -c 3 -i 0.2 -W 2 "${@:3}" "$2"; }
+ping_from() { in_host "$1" ping -q -c 3 -i 0.02 -W 2 "${@:3}" "$2"; }
 
 # to_all OPTION...: from each host to each
 to_all()
@@ -48,7 +48,7 @@ stream()
 {
 	local rate
 
-	served 5201 "iperf3 -s -1" "iperf3 -J -c $(ipoib_ip $server) -t 3 ${*:2}" ||
+	served 5201 "iperf3 -s -1" "iperf3 -J -c $(ipoib_ip $server) -t 1 ${*:2}" ||
 		{ cat "$scratch/client"; return 1; }
 	rate=$(figure 'sum_received["bits_per_second"] / 1e6')
 	echo "$1: $rate Mbit/s"
@@ -60,7 +60,7 @@ datagrams()
 {
 	local lost
 
-	served 5201 "iperf3 -s -1" "iperf3 -J -c $(ipoib_ip $server) -u -b 5M -l 1400 -t 3" ||
+	served 5201 "iperf3 -s -1" "iperf3 -J -c $(ipoib_ip $server) -u -b 5M -l 1400 -t 1" ||
 		{ cat "$scratch/client"; return 1; }
 	lost=$(figure 'sum["lost_percent"]')
 	echo "$lost % lost"
@@ -103,7 +103,7 @@ is_shown()
 	ip -n h1 -d link show dev "$(ipoib_of 1)" >"$scratch/link"
 	cat "$scratch/link"
 	grep -q 'link/infiniband' "$scratch/link" && grep -q 'ipoib pkey  *0xffff' "$scratch/link" &&
-		grep -qi "$(gid 1 | sed 's/\(..\)\(..\)/\1:\2/g')" "$scratch/link"
+		grep -qi "$(gid 1 | sed 's/://g; s/../&:/g; s/:$//')" "$scratch/link"
 }
 
 #
@@ -120,17 +120,35 @@ joins()
 
 leaves() { ip -n "h$1" addr del $GROUP/32 dev "$(ipoib_of "$1")"; }
 
-group_is_known() { in_host 2 saquery -g 2>/dev/null | grep -qE "MGID\.+$MGID\$"; }
-group_is_unknown() { ! group_is_known; }
+mlid()
+{
+	in_host 1 saquery -g 2>/dev/null |
+		awk -v group=$MGID '/MGID\./ { sub(/.*\.\./, ""); found = $0 == group }
+			found && /Mlid\./ { sub(/.*\.\./, ""); print; exit }'
+}
+
+# members_are NODE...: these are in the group, and nobody else. Who they are is told to
+# those who show a key.
+members_are()
+{
+	local group members
+
+	group=$(mlid)
+	members=$([ -z "$group" ] || in_host 1 saquery --smkey 1 -m "$group" 2>/dev/null |
+		sed -n 's/.*PortGid\..*(\(.*\))$/\1/p' | sort | xargs)
+	echo "members: $members"
+	[ "$members" = "$*" ]
+}
+
 
 # answered HOST...: these answer when h1 asks the group
 answered()
 {
 	local n
 
-	in_host 1 ping -c 5 -i 0.5 -I "$(ipoib_of 1)" $GROUP >"$scratch/answers" 2>&1
+	in_host 1 ping -c 3 -i 0.2 -I "$(ipoib_of 1)" $GROUP >"$scratch/answers" 2>&1
 	cat "$scratch/answers"
-	[ "$(grep -oE 'from [0-9.]+' "$scratch/answers" | sort -u | wc -l)" = $# ] || return
+	[ "$(grep -oE 'bytes from [0-9.]+' "$scratch/answers" | sort -u | wc -l)" = $# ] || return
 	for n; do
 		grep -q "from $(ipoib_ip "$n"):" "$scratch/answers" || return
 	done
@@ -140,30 +158,42 @@ all_nodes()
 {
 	local n
 
-	in_host 1 ping -c 4 -i 0.5 -I "$(ipoib_of 1)" ff02::1 >"$scratch/answers" 2>&1
+	in_host 1 ping -c 4 -i 0.2 -I "$(ipoib_of 1)" ff02::1 >"$scratch/answers" 2>&1
 	cat "$scratch/answers"
 	[ "$(grep -oE 'from fe80::[0-9a-f:]+' "$scratch/answers" | sort -u | wc -l)" = $cas ]
 }
 
 multicasts()
 {
-	it "$mode: ff02::1 is all hosts" all_nodes
+	it "$mode: ff02::1 is all hosts" within 10 all_nodes
 	it "$mode: two join a group" both_join
-	it "$mode: the subnet administration knows it" within 10 group_is_known
-	it "$mode: both answer" answered 2 3
+	it "$mode: the subnet administration knows them" within 10 members_are ca2 ca3
+	it "$mode: both answer" within 10 answered 2 3
 	it "$mode: one leaves" leaves 3
-	it "$mode: the other answers" answered 2
+	it "$mode: it is no member" within 10 members_are ca1 ca2
+	it "$mode: the other answers" within 10 answered 2
 	it "$mode: it leaves, too" leaves 2
-	it "$mode: the group is gone" within 10 group_is_unknown
+	it "$mode: who sends is left" within 10 members_are ca1
+	it "$mode: that leaves, and the group is gone" sender_leaves
 }
 
 both_join() { joins 2 && joins 3; }
+
+# IPoIB joins a group that it sends to, and leaves it after minutes, or when it goes down
+sender_leaves()
+{
+	local dev
+
+	dev=$(ipoib_of 1)
+	ip -n h1 link set "$dev" down && within 10 members_are &&
+		ip -n h1 link set "$dev" up && within 30 has_carrier 1 "$dev"
+}
 
 #
 # Partitions
 #
 
-# child HOST: an interface in partition 5, with 10.5.0.N
+# child HOST [SECONDS]: an interface in partition 5, with 10.5.0.N, that is up before then
 child()
 {
 	local dev
@@ -171,10 +201,11 @@ child()
 	dev=$(ipoib_of "$1")
 	ip -n "h$1" link add link "$dev" name "$dev.8005" type ipoib pkey 0x8005 &&
 		ip -n "h$1" addr add "10.5.0.$1/24" dev "$dev.8005" &&
-		ip -n "h$1" link set "$dev.8005" up && within 15 has_carrier "$1" "$dev.8005"
+		ip -n "h$1" link set "$dev.8005" up && within "${2:-15}" has_carrier "$1" "$dev.8005"
 }
 
-no_child() { ! child "$1"; }
+# It would take a fraction of that
+no_child() { ! child "$1" 3; }
 
 fabric star 4 || skip_all "no fabric"
 cat >"$scratch/partitions.conf" <<END

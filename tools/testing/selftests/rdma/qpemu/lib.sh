@@ -331,12 +331,22 @@ captured()
 		sleep 0.05
 	done
 	"$@" || status=$?
-	sleep 0.3
+	soon drained $pid || { echo "tcpdump is behind"; status=1; }
 	kill $pid
 	wait $pid
 	grep -q '^0 packets dropped by kernel' "$scratch/tcpdump" ||
 		{ cat "$scratch/tcpdump"; status=1; }
 	return $status
+}
+
+# drained PID: has tcpdump read all that was captured? It says if it is asked. Packets
+# may wait for a second before it gets them.
+drained()
+{
+	kill -USR1 "$1"
+	sleep 0.1
+	awk '/ packets captured, / { behind = $2 != $5 }
+		END { exit behind }' "$scratch/tcpdump"
 }
 
 # listening HOST PORT|cm|TEXT: wait until something does
