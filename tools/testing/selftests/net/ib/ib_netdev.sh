@@ -384,6 +384,7 @@ comes_up_when_down()
 #
 
 # A few packets may be all that there is; of a super-packet the length is enough
+# shellcheck disable=SC2034  # that of lib.sh
 capture_options=(-s 4400 --immediate-mode)
 
 # decoded FILE FIELD...: of each packet, as tshark has it with the script, and without
@@ -784,6 +785,146 @@ up_and_down()
 	return $status
 }
 
+#
+# Sockets of AF_IB
+#
+
+# ib_python HOST CODE: python code with such sockets; address() is that of a GID and a
+# port of rdma_cm's port space for datagrams
+ib_python()
+{
+	in_host "$1" timeout 60 /usr/bin/python3 -c '
+import ctypes, os, socket, struct, sys
+AF_IB, SOL_IB, IB_ADD_MEMBERSHIP, SENDONLY = 27, 289, 10, 1
+libc = ctypes.CDLL(None, use_errno=True)
+name, gids = sys.argv[1], sys.argv[2:]
+def call(n):
+    if n < 0: raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return n
+def address(gid, port):
+    return struct.pack("=H", AF_IB) + struct.pack(">HI16sQQQ", 0xffff, 0,
+        socket.inet_pton(socket.AF_INET6, gid), 0x1110000 | port, 2**64 - 1, 0)
+def bound(name, gid, port):
+    s = socket.socket(AF_IB, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode())
+    to = address(gid, port)
+    call(libc.bind(s.fileno(), to, len(to)))
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 10, 0))
+    return s
+def send(s, data, to): call(libc.sendto(s.fileno(), data, len(data), 0, to, len(to)))
+def receive(s):
+    data, sender, size = bytes(5000), bytes(48), ctypes.c_int(48)
+    n = call(libc.recvfrom(s.fileno(), data, len(data), 0, sender, ctypes.byref(size)))
+    return data[:n], sender
+def join(s, group, flags):
+    s.setsockopt(SOL_IB, IB_ADD_MEMBERSHIP, struct.pack("=16s16sII",
+        socket.inet_pton(socket.AF_INET6, group), bytes(16), 0, flags))
+'"$2" "$(dev "$1")" "$(gid 1)" "$(gid 2)"
+}
+
+# answered CODE1 CODE2: code on h1 that succeeds while that on h2 runs, which has a
+# socket and may say ready() when it listens
+answered()
+{
+	local pid status=0
+
+	: >"$scratch/answers"	# of the last time
+	ib_python 2 "s = bound(name, gids[1], 4321)
+def ready(): print('ready', os.getpid(), flush=True)
+$2" >>"$scratch/answers" 2>&1 &
+	pid=$!
+	within 20 grep -q ready "$scratch/answers" && ib_python 1 "$1" || status=1
+	kill "$(sed -n 's/^ready //p' "$scratch/answers")" 2>/dev/null
+	wait $pid
+	[ $status = 0 ] || cat "$scratch/answers"
+	return $status
+}
+
+echo_messages()
+{
+	answered 's = bound(name, gids[0], 0)
+for i in range(100):
+    send(s, bytes(1000), address(gids[1], 4321))
+    if len(receive(s)[0]) != 1000: sys.exit(1)' 'ready()
+while True: send(s, *receive(s))'
+}
+
+both_ways()
+{
+	grows 1 tx bytes 100000 grows 1 rx bytes 100000 grows 2 tx bytes 100000 \
+		grows 2 rx bytes 100000 echo_messages
+}
+
+# A socket that is bound to another netdevice has no port
+bound_to_port()
+{
+	says 'Cannot assign requested address' refused_by_eth0
+}
+refused_by_eth0()
+{
+	ib_python 1 'try: bound("eth0", gids[0], 0)
+except OSError as e: print(e)'
+}
+
+no_messages()
+{
+	rules 1 egress "$dlid $(lid 2) $vl 0 counter name a drop" && refuses echo_messages &&
+		filtered a -ge 1 && in_host 1 nft flush ruleset && echo_messages
+}
+
+# What a message of 64 bytes to a group has around it. Who has joined may be let in before
+# the switch knows of it
+group_message()
+{
+	answered 'import time
+s = bound(name, gids[0], 0)
+join(s, "ff15:a01b::1:77", SENDONLY)
+for i in range(50):
+    send(s, b"M" * 64, address("ff15:a01b::1:77", 0))
+    send(s, b"heard?", address(gids[1], 4321))
+    if receive(s)[0] == b"M" * 64: sys.exit(0)
+    time.sleep(0.1)
+sys.exit(1)' 'join(s, "ff15:a01b::1:77", 0)
+ready()
+heard = b"nothing"
+while True:
+    message, sender = receive(s)
+    if message == b"heard?": send(s, heard, sender)
+    else: heard = message'
+}
+
+group_packet()
+{
+	local code='import socket, struct, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("10.9.0.1"))
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+for i in range(5): s.sendto(b"M" * 64, ("239.1.2.3", 4321))'
+
+	in_host 1 /usr/bin/python3 -c "$code"
+	sleep 0.5	# the group is joined
+	in_host 1 /usr/bin/python3 -c "$code"
+}
+
+# bytes_of COMMAND...: on the cable, of the packet that has the message
+bytes_of()
+{
+	captured h1 cable "$scratch/group.pcap" "$@" >"$scratch/group" 2>&1 ||
+		{ cat "$scratch/group" >&2; return 1; }
+	plain "$scratch/group.pcap" -Y 'frame contains "MMMMMMMMMMMMMMMM"' -e frame.len |
+		sort -u
+}
+
+group_bytes()
+{
+	local own ip
+
+	ipoib_up 1 && ipoib_up 2 || return
+	own=$(bytes_of group_message) && ip=$(bytes_of group_packet) || return
+	echo "AF_IB $own, UDP over IPoIB $ip bytes of Ethernet"
+	[ "$own" -lt "$ip" ]
+}
+
 not_all_gone()
 {
 	local n left=0
@@ -886,6 +1027,11 @@ it "AF_PACKET: a packet of one's own" sent_raw
 it "AF_PACKET: with the LRH as address" sent_cooked
 it "AF_PACKET: what is no packet goes nowhere" none_of_ours
 it "IP goes nowhere" no_ip_goes
+it "AF_IB: messages both ways" both_ways
+it "AF_IB: bound to a netdevice that is no port's" bound_to_port
+filter "drop messages of AF_IB" no_messages
+it "64 bytes to a group on the wire" group_bytes
+sed 's/^/# /' "$scratch/it"
 it "all is as before" xfer -n 64 write
 kill "$responder" 2>/dev/null
 it "gone with the devices" not_all_gone

@@ -180,8 +180,9 @@ end_fabric()
 {
 	local ns n
 
+	# by force: opensm waits for ever if its adapter has gone
 	for n in "${!sm[@]}"; do
-		stop_sm "$n"
+		stop_sm "$n" KILL
 	done
 	for ns in $(ip netns list | awk '$1 ~ /^[hs][0-9]*$/ { print $1 }'); do
 		ip netns pids "$ns" 2>/dev/null | xargs -r kill -9 2>/dev/null
