@@ -193,7 +193,7 @@ void qt_rxe_name(enum qt_host host, char *name, size_t len)
 /* Without the other end a port does not become active */
 static const char ib_device[] =
 	"ip link set veth0 up addrgenmode none && "
-	"rdma link add qt_ib_%d_%d type qpemu_ib netdev veth0";
+	"rdma link add qt_ib_%d_%d_%d type qpemu_ib netdev veth0";
 
 static const char ib_active[] =
 	"for i in $(seq 400); do "
@@ -260,9 +260,12 @@ bool qt_sm_member(const struct qt_hosts *hosts, enum qt_host host, const char *m
 	return !qt_sh(hosts, QT_SERVER, sm_member, mgid, gid, !want);
 }
 
+/* No two have the same name, wherever they are: earlier hosts may still have theirs */
 static int ib_device_add(const struct qt_hosts *hosts, enum qt_host host)
 {
-	return qt_sh(hosts, host, ib_device, getpid(), host_number(host));
+	static int count;
+
+	return qt_sh(hosts, host, ib_device, getpid(), host_number(host), ++count);
 }
 
 static int ib_wait_active(const struct qt_hosts *hosts)
