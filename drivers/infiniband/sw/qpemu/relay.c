@@ -47,6 +47,7 @@ struct ud_headers {
 static_assert(sizeof(struct ud_headers) == IB_BTH_BYTES + IB_DETH_BYTES);
 
 #define QPN_MASK	0xffffff
+#define FULL_MEMBER	0x8000	/* of a P_Key */
 
 static u16 dlid_of(const struct sk_buff *skb)
 {
@@ -119,14 +120,20 @@ static bool fits(const struct sk_buff *skb, enum ib_mtu mtu)
 	return (skb_is_gso(skb) ? skb_shinfo(skb)->gso_size : skb->len) <= max;
 }
 
-/* Raw packets have none. */
-static bool admits(struct qpemu_port *port, const struct sk_buff *skb)
+/*
+ * Is it of a partition of the port's? Raw packets are of none. A subnet manager gives
+ * the port the keys of the adapter behind it. So what comes in from a limited member
+ * carries a limited P_Key, as the table does, and may be for a full member: it is taken
+ * for that of a full one. For what goes out the rule is that of 10.9.3.
+ */
+static bool admits(struct qpemu_port *port, const struct sk_buff *skb, u8 direction)
 {
+	u16 full = direction == QPEMU_ENFORCE_IN ? FULL_MEMBER : 0;
 	struct roce_bth buf;
 	const struct roce_bth *bth;
 
 	bth = skb_header_pointer(skb, ib_bth_offset(skb->data), sizeof(buf), &buf);
-	return bth && qpemu_port_pkey_ok(port, be16_to_cpu(bth->pkey));
+	return bth && qpemu_port_pkey_ok(port, be16_to_cpu(bth->pkey) | full);
 }
 
 static void count_pkey(struct qpemu_port *port, enum qpemu_port_counter why)
@@ -186,7 +193,7 @@ static int transmit(struct qpemu_port *in, struct qpemu_port *out, struct sk_buf
 		drop(in, QPEMU_PORT_RCV_SWITCH_RELAY, skb);
 		return -EHOSTUNREACH;
 	}
-	if (enforces(out, QPEMU_ENFORCE_OUT) && !admits(out, skb)) {
+	if (enforces(out, QPEMU_ENFORCE_OUT) && !admits(out, skb, QPEMU_ENFORCE_OUT)) {
 		count_pkey(out, QPEMU_PORT_XMIT_CONSTRAINT);
 		kfree_skb(skb);
 		return -EACCES;
@@ -454,7 +461,7 @@ void qpemu_relay_rx(struct qpemu_port *port, struct sk_buff *skb)
 	} else if (dlid_of(skb) == QPEMU_LID_PERMISSIVE) {
 		to_self(port, skb);
 	} else if (!management && enforces(port, QPEMU_ENFORCE_IN) &&
-		   !admits(port, skb)) {
+		   !admits(port, skb, QPEMU_ENFORCE_IN)) {
 		count_pkey(port, QPEMU_PORT_RCV_CONSTRAINT);
 		kfree_skb(skb);
 	} else {

@@ -423,8 +423,9 @@ static void partitions(struct kunit *test)
 	w->ports[1].pkeys[1] = 0x0001;
 	data(test, 1, HOST_LID, 0, 0x8001, 100);
 	KUNIT_EXPECT_EQ(test, w->num_sent, 1);
+	/* A limited member sends, perhaps to a full one */
 	data(test, 1, HOST_LID, 0, 0x0001, 100);
-	KUNIT_EXPECT_EQ(test, w->num_sent, 0);
+	KUNIT_EXPECT_EQ(test, w->num_sent, 1);
 
 	w->ports[2].info.operationalvl_pei_peo_fpi_fpo = QPEMU_ENFORCE_OUT;
 	data(test, 1, HOST_LID, 0, 0x8001, 100);
@@ -432,6 +433,12 @@ static void partitions(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, counted(w, 2, QPEMU_PORT_XMIT_CONSTRAINT), 1);
 	data(test, 1, HOST_LID, 0, 0xffff, 100);
 	KUNIT_EXPECT_EQ(test, w->num_sent, 1);
+
+	/* From one limited member to another */
+	w->ports[2].pkeys[1] = 0x0001;
+	data(test, 1, HOST_LID, 0, 0x0001, 100);
+	KUNIT_EXPECT_EQ(test, w->num_sent, 0);
+	KUNIT_EXPECT_EQ(test, counted(w, 2, QPEMU_PORT_XMIT_CONSTRAINT), 2);
 }
 
 static void multicast(struct kunit *test)

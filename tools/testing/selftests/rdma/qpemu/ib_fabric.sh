@@ -576,6 +576,7 @@ traced_ways()
 }
 
 # ibtracert knows the way from each host to each
+# shellcheck disable=SC2016  # for the inner shell
 ways()
 {
 	local all

@@ -34,7 +34,9 @@ perftests()
 			# what is lost is lost, and waited for
 			*-UC)		sizes='-s 4096 -n 5' ;;
 			*-UD)		sizes='-s 2048 -n 50' ;;
-			*)		sizes='-a -n 5' ;;
+			# the way by GID is the same, but for a header
+			*-RC)		sizes='-a -n 5'
+					[ $by = LID ] || sizes='-s 65536 -n 50' ;;
 			esac
 			perftest "ib_${op}_bw $transport" ib_${op}_bw -c $transport $sizes
 			perftest "ib_${op}_lat $transport" ib_${op}_lat -c $transport -n 100
@@ -121,12 +123,10 @@ cm_over_ipoib()
 # Multicast groups, made by whoever joins first
 #
 
-# member GROUP HOST: the subnet administration has it
+# member GROUP HOST: the subnet administration has it, and tells who shows a key
 member()
 {
-	in_host 1 saquery MCMR --mgid "$1" >"$scratch/members" 2>/dev/null &&
-		grep -qF "PortGid" "$scratch/members" || return
-	in_host 1 saquery -m "$(mlid "$1")" >"$scratch/members" 2>&1
+	in_host 1 saquery --smkey 1 -m "$(mlid "$1")" >"$scratch/members" 2>&1
 	grep -q "ca$2" "$scratch/members"
 }
 
@@ -139,18 +139,18 @@ mlid()
 
 no_group() { [ -z "$(mlid "$1")" ]; }
 
-# multicast MGID OPTION...: of mckey
+# multicast MGID NET ADDRESS: mckey between the hosts' addresses of that net
 multicast()
 {
-	local group=$1 pid status=0
+	local group=$1 net=$2 pid status=0
 
-	shift
-	ip netns exec "h$server" timeout 60 stdbuf -oL mckey "$@" -b "$(ipoib_ip $server)" \
+	shift 2
+	ip netns exec "h$server" timeout 60 stdbuf -oL mckey -m "$1" -b "$net$server" \
 		-C 10 >"$scratch/server" 2>&1 </dev/null &
 	pid=$!
 	soon grep -q 'joined dgid' "$scratch/server" || status=1
 	within 10 member "$group" $server || { echo "no member of $group"; status=1; }
-	in_host $client timeout 60 mckey "$@" -b "$(ipoib_ip $client)" -C 10 -s \
+	in_host $client timeout 60 mckey -m "$1" -b "$net$client" -C 10 -s \
 		>"$scratch/client" 2>&1 || status=$?
 	wait $pid || status=$?
 	tail -n 5 "$scratch/server" "$scratch/client"
@@ -161,8 +161,9 @@ multicast()
 
 multicasts()
 {
-	it "mckey, a group of IPv4" multicast ff12:401b:ffff::f01:203 -m 239.1.2.3
-	it "mckey, a group of its own" multicast ff12:a01b:ffff::123 -M ff12:a01b:ffff::123
+	# rdma_cm has groups of its own beside those of IPoIB
+	it "mckey, a group of IPv4" multicast ff12:4001:ffff::f01:203 10.9.0. 239.1.2.3
+	it "mckey, a group of IPv6" multicast ff12:6001:ffff::123 fd09:: ff12::123
 	it "ib_send_lat, multicast" served 18515 "ib_send_lat -c UD -g -d ca$server -F -n 100" \
 		"ib_send_lat -c UD -g -d ca$client -F -n 100 192.168.77.$server"
 }
