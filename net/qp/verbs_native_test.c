@@ -424,7 +424,9 @@ static void handles(struct kunit *test)
 				hops);
 		KUNIT_EXPECT_EQ(test, ah->dlid, PEER_LID);
 		KUNIT_EXPECT_EQ(test, ah->tclass, hops ? 0x48 : 0);
+		mutex_lock(&w->v.teardown);
 		verbs_ah_detach(&w->ud);
+		mutex_unlock(&w->v.teardown);
 		KUNIT_EXPECT_EQ(test, fake->handles, 0);
 		rdma_destroy_ah_attr(&attr);
 		verbs_ah_put(ah);
