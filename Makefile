@@ -71,7 +71,8 @@ programs:
 	@vm/tree >/dev/null
 	@mkdir -p $(PROGRAMS)
 	@for dir in $(SELFTESTS) $(IB) $(QPEMU); do \
-		$(MAKE) -s -C $$dir KSRC=$(CURDIR)/build/tree OUTPUT=$(PROGRAMS) || exit; \
+		$(MAKE) -s -j$$(nproc) -C $$dir KSRC=$(CURDIR)/build/tree OUTPUT=$(PROGRAMS) || \
+			exit; \
 	done
 
 # A file of some hundred MiB for make run to move: kernel source.
