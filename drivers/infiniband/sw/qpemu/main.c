@@ -135,12 +135,15 @@ void qpemu_make_guid(struct net_device *ndev, __be64 *guid)
 
 int qpemu_dev_init(struct qpemu_dev *dev, struct net_device *ndev)
 {
+	static struct lock_class_key ahs_key;
 	struct ib_device *ibdev = &dev->ibdev;
 	int i;
 
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC1);
 	xa_init_flags(&dev->keys, XA_FLAGS_ALLOC1);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1);
+	/* Taken under locks of others, interrupts being off, as those before are not */
+	lockdep_set_class(&dev->ahs.xa_lock, &ahs_key);
 	for (i = 0; i < QPEMU_GROUP_BUCKETS; i++)
 		INIT_HLIST_HEAD(&dev->groups[i]);
 	mutex_init(&dev->groups_lock);
