@@ -51,6 +51,8 @@ netdev_tx_t ib_netdev_xmit(struct sk_buff *skb, struct net_device *ndev)
 		kfree_skb(skb);
 		return NETDEV_TX_OK;
 	}
+	/* What others send comes with bottom halves off, and no more than that */
+	guard(rcu)();
 	return ind->ops->xmit(ind->ibdev, ind->port, skb) ? NET_XMIT_DROP : NETDEV_TX_OK;
 }
 
