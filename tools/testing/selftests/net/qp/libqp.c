@@ -327,7 +327,10 @@ int lq_post_recv(struct lq *q, __u64 user_data, void *addr, __u32 length,
 
 	if (!rqe)
 		return -1;
-	if (addr)
-		lq_rqe_sge(rqe, addr, length, lkey);
+	/* Not read, for somebody else may be writing into the entry */
+	if (addr) {
+		lq_sge_set(rqe->sge, addr, length, lkey);
+		rqe->num_sge = 1;
+	}
 	return lq_submit_recv(q);
 }

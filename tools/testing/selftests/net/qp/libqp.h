@@ -213,14 +213,18 @@ static inline struct qp_sqe *lq_sqe(struct lq *q, __u8 opcode, __u8 flags,
 	return sqe;
 }
 
-static inline void lq_sqe_sge(struct qp_sqe *sqe, const void *addr,
-			      __u32 length, __u32 lkey)
+static inline void lq_sge_set(struct qp_sge *sge, const void *addr, __u32 length,
+			      __u32 lkey)
 {
-	struct qp_sge *sge = &sqe->sge[sqe->num_sge++];
-
 	sge->addr = (unsigned long)addr;
 	sge->length = length;
 	sge->lkey = lkey;
+}
+
+static inline void lq_sqe_sge(struct qp_sqe *sqe, const void *addr,
+			      __u32 length, __u32 lkey)
+{
+	lq_sge_set(&sqe->sge[sqe->num_sge++], addr, length, lkey);
 }
 
 static inline void lq_sqe_remote(struct qp_sqe *sqe, __u64 addr, __u32 rkey)
@@ -252,11 +256,7 @@ static inline struct qp_rqe *lq_rqe(struct lq *q, __u64 user_data)
 static inline void lq_rqe_sge(struct qp_rqe *rqe, void *addr, __u32 length,
 			      __u32 lkey)
 {
-	struct qp_sge *sge = &rqe->sge[rqe->num_sge++];
-
-	sge->addr = (unsigned long)addr;
-	sge->length = length;
-	sge->lkey = lkey;
+	lq_sge_set(&rqe->sge[rqe->num_sge++], addr, length, lkey);
 }
 
 /*

@@ -166,7 +166,7 @@ TEST_F(option, in_use)
 	}
 	EXPECT_EQ(7, get(&self->a, QP_RNR_RETRY));
 	EXPECT_EQ(640, get(&self->a, QP_RNR_TIMER));
-	EXPECT_EQ(7, get(&self->a, QP_RETRY_CNT));
+	EXPECT_EQ(6, get(&self->a, QP_RETRY_CNT));
 	EXPECT_EQ(268435, get(&self->a, QP_ACK_TIMEOUT));
 	/* the link has 1500 bytes */
 	EXPECT_EQ(1024, get(&self->a, QP_PATH_MTU));

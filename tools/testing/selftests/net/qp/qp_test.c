@@ -210,10 +210,13 @@ int qt_queue(struct lq *q, const struct qt_wr *wr)
 
 	if (!sqe)
 		return -1;
-	if (wr->flags & QP_SQE_INLINE)
+	/* Not read, for somebody else may be writing into the entry */
+	if (wr->flags & QP_SQE_INLINE) {
 		lq_sqe_inline(sqe, wr->p, wr->len);
-	else if (wr->p)
-		lq_sqe_sge(sqe, wr->p, wr->len, wr->lkey);
+	} else if (wr->p) {
+		lq_sge_set(sqe->sge, wr->p, wr->len, wr->lkey);
+		sqe->num_sge = 1;
+	}
 	lq_sqe_remote(sqe, wr->raddr, wr->rkey);
 	sqe->imm_data = wr->imm;
 	sqe->compare_add = wr->compare_add;

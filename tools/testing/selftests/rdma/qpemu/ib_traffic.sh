@@ -93,9 +93,9 @@ cm_by_gids()
 	local to from
 
 	to=$(gid $server) from=$(gid $client)
-	it "by GID, ucmatose" served cm "ucmatose -f gid -P ib -b $to -c 4 -C 10 -S 4000" \
+	it "by GID, ucmatose" served "starting server" "stdbuf -oL ucmatose -f gid -P ib -b $to -c 4 -C 10 -S 4000" \
 		"ucmatose -f gid -P ib -b $from -s $to -c 4 -C 10 -S 4000"
-	it "by GID, udaddy" served cm "udaddy -f gid -b $to -c 4 -C 10 -S 1000" \
+	it "by GID, udaddy" served "starting server" "stdbuf -oL udaddy -f gid -b $to -c 4 -C 10 -S 1000" \
 		"udaddy -f gid -b $from -s $to -c 4 -C 10 -S 1000"
 }
 
