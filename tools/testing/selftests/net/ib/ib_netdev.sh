@@ -481,7 +481,7 @@ live()
 		-Y 'infiniband.mad.mgmtclass' >"$scratch/live" 2>"$scratch/live.err" &
 	pid=$!
 	within 10 grep -q Capturing "$scratch/live.err" && sleep 0.5 && mads >/dev/null &&
-		within 10 grep -q 'Sub[nA]' "$scratch/live" || status=1
+		within 30 grep -q 'Sub[nA]' "$scratch/live" || status=1
 	kill $pid
 	wait $pid
 	[ $status = 0 ] || cat "$scratch/live" "$scratch/live.err"
@@ -774,7 +774,7 @@ up_and_down()
 {
 	local pid status=0 i
 
-	timeout 120 rdma_xfer -n 2000 -s 10000 write h1/ca1 h2/ca2 >"$scratch/busy" 2>&1 &
+	timeout 120 rdma_xfer -t 18 -n 2000 -s 10000 write h1/ca1 h2/ca2 >"$scratch/busy" 2>&1 &
 	pid=$!
 	for ((i = 0; i < 20; i++)); do
 		set_dev 1 down
