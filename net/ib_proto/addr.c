@@ -40,6 +40,7 @@ bool afib_addr_link_local(const struct ib_addr *gid)
  * @pkey: P_Key, 0 for the default one
  *
  * Context: process, may sleep.
+ * Return: true if it can.
  */
 bool afib_addr_pkey_valid(const struct sock *sk, u32 pkey)
 {

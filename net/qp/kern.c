@@ -390,6 +390,7 @@ EXPORT_SYMBOL_GPL(qp_kern_route);
  * What is IP has the default one only, and that is not asked for here.
  *
  * Context: process, may sleep.
+ * Return: true if there is.
  */
 bool qp_kern_has_pkey(struct net *net, int domain, u16 pkey)
 {

@@ -160,6 +160,7 @@ static enum verbs_rank verbs_look(struct verbs_look *l, struct net *net, int ifi
  * @ib: GID, and P_Key if that matters
  *
  * Context: process, may sleep.
+ * Return: true if it is.
  */
 bool verbs_native_own(struct net *net, int ifindex, const struct sockaddr_ib *ib)
 {

@@ -73,12 +73,14 @@ static const struct field extended[] = {
  * @num: of fields
  * @fields: its counters
  */
-static const struct layout {
+struct layout {
 	__be16 id;
 	u8 cleared;
 	u8 num;
 	const struct field *fields;
-} layouts[] = {
+};
+
+static const struct layout layouts[] = {
 	{ IB_PMA_PORT_COUNTERS, 0, ARRAY_SIZE(counters), counters },
 	{ IB_PMA_PORT_COUNTERS_EXT, 1, ARRAY_SIZE(extended), extended },
 };

@@ -25,6 +25,7 @@
  * @to: by which port each
  * @vl: in which lane
  * @len: how long
+ * @lrh: local route header of the last of them
  * @smp: the last of them, if it was one
  */
 struct world {

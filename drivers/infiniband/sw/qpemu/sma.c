@@ -394,12 +394,14 @@ static __be16 set_notice(struct qpemu_smp *req)
  *
  * Both under node->lock. Return: status of the MAD.
  */
-static const struct sma_attribute {
+struct sma_attribute {
 	__be16 id;
 	bool switches;
 	__be16 (*get)(struct qpemu_smp *req);
 	__be16 (*set)(struct qpemu_smp *req);
-} attributes[] = {
+};
+
+static const struct sma_attribute attributes[] = {
 	{ IB_SMP_ATTR_NOTICE, false, get_notice, set_notice },
 	{ IB_SMP_ATTR_NODE_DESC, false, get_node_desc },
 	{ IB_SMP_ATTR_NODE_INFO, false, get_node_info },

@@ -22,6 +22,8 @@ enum qpemu_dr {
  * @in: port that it came by
  * @num_ports: the node has
  * @out: QPEMU_DR_PORT: port that it goes out of, one that exists
+ *
+ * Return: what is to be done with it.
  */
 enum qpemu_dr qpemu_dr_step(struct ib_smp *smp, u8 in, u8 num_ports, u8 *out);
 
