@@ -235,6 +235,22 @@ struct sk_buff *qpemu_pkt_new(const struct qpemu_path *path, const struct qpemu_
 	return skb;
 }
 
+/**
+ * qpemu_pkt_share - how much of a message goes into its next super-packet
+ * @left: bytes not yet sent
+ * @most: bytes that a super-packet may have, a multiple of @mtu
+ * @mtu: of the path
+ *
+ * What takes several is shared out evenly: a single packet that is left over would
+ * have its CRCs computed at both ends.
+ */
+u32 qpemu_pkt_share(u32 left, u32 most, u32 mtu)
+{
+	if (left <= most)
+		return left;
+	return roundup(DIV_ROUND_UP(left, DIV_ROUND_UP(left, most)), mtu);
+}
+
 /* Let a packet from qpemu_pkt_append() ask for an acknowledgment. */
 void qpemu_pkt_ask_ack(void *bth)
 {

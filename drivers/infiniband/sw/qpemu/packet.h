@@ -113,6 +113,7 @@ void *qpemu_pkt_append(struct sk_buff *skb, const struct qpemu_bth *bth, u32 lin
 		       u32 length, void **headers, void **payload);
 void qpemu_pkt_ask_ack(void *bth);
 void qpemu_pkt_super(struct sk_buff *skb, u32 length, u32 mtu);
+u32 qpemu_pkt_share(u32 left, u32 most, u32 mtu);
 void qpemu_pkt_train(struct sk_buff *skb, u32 num);
 u32 qpemu_pkt_size(u8 opcode, u32 length);
 

@@ -251,7 +251,7 @@ static u32 piece(struct qpemu_qp *qp, const struct qpemu_wqe *wqe,
 	if (qpemu_reliable(qp))
 		most = min_t(u32, most,
 			     (qp->sq.window - psn_diff(qp->sq.psn, qp->sq.una)) * qp->mtu);
-	return min(left, most);
+	return qpemu_pkt_share(left, most, qp->mtu);
 }
 
 /* Local operations: nothing is sent. */

@@ -495,7 +495,7 @@ static int respond(struct qpemu_qp *qp, u32 most)
 {
 	struct qpemu_replay *read = &qp->rq.read;
 	u32 offset = psn_diff(qp->rq.read_psn, read->first_psn) * qp->mtu;
-	u32 length = min(read->length - offset, most);
+	u32 length = qpemu_pkt_share(read->length - offset, most, qp->mtu);
 	bool start = !offset, end = offset + length == read->length;
 	u32 num = DIV_ROUND_UP(length, qp->mtu) ?: 1;
 	static const u8 opcode[] = {
