@@ -42,7 +42,7 @@ test:
 	@vm/test $(T)
 
 bench: programs
-	@vm/deps bench
+	@vm/deps bench fabric
 	@mkdir -p build/bench
 	@status=0; \
 	vm/run -p -k $(KIND) -o build/bench -- $(SELFTESTS)/qp_bench.sh $(PROGRAMS) \
@@ -52,6 +52,8 @@ bench: programs
 	PROGRAMS=$(PROGRAMS) vm/run -p -k $(KIND) -m 4096 -o build/bench -- \
 		$(SELFTESTS)/qp_conns.sh $(CURDIR)/build/bench || status=$$?; \
 	PROGRAMS=$(PROGRAMS) vm/run -p -k $(KIND) -o build/bench -- $(QPEMU)/bench.sh \
+		$(CURDIR)/build/bench || status=$$?; \
+	PROGRAMS=$(PROGRAMS) vm/run -p -k $(KIND) -o build/bench -- $(QPEMU)/fabric_bench.sh \
 		$(CURDIR)/build/bench || status=$$?; \
 	PROGRAMS=$(PROGRAMS) vm/run -i -k x86 -o build/bench -- $(QPEMU)/instructions.sh \
 		$(CURDIR)/build/bench || status=$$?; \

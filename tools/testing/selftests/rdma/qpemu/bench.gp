@@ -14,7 +14,7 @@ set key top right
 
 peers = "qpemu rxe siw tcp"
 # one value, or none, of the peer's for a metric
-median_of(peer, metric) = real(system(sprintf("awk '$1 == \"%s\" && $2 == \"%s\" { v = $3 } END { print v + 0 }' '%s'", peer, metric, med)))
+median_of(peer, metric) = real(system(sprintf("awk '$1 == \"%s.%s\" { v = $2 } END { print v + 0 }' '%s'", peer, metric, med)))
 
 set multiplot layout 1,3
 array titles[3] = ["Gbit/s, messages of 64 KiB", "messages/s of 8 bytes", "us, round trip of 8 bytes"]

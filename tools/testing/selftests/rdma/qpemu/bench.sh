@@ -11,19 +11,9 @@
 
 # shellcheck disable=SC2086,SC2119,SC2317  # words are split; functions run by name
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/bench_lib.sh"
 
-rounds=5 seconds=1.5 peers="qpemu rxe siw tcp"
-while getopts r:w:p: opt; do
-	case $opt in
-	r) rounds=$OPTARG ;;
-	w) seconds=$OPTARG ;;
-	p) peers=$OPTARG ;;
-	*) exit 2 ;;
-	esac
-done
-shift $((OPTIND - 1))
-[ $# = 1 ] || { echo "usage: $0 [-r ROUNDS] [-w SECONDS] [-p PEERS] RESULTS" >&2; exit 2; }
-results=$1/qpemu_bench
+name=qpemu_bench peers="qpemu rxe siw tcp" ratio="qpemu rxe"
 plot=$(cd "$(dirname "$0")" && pwd)/bench.gp
 
 # What is measured: a name, what it is called, its unit, and rdma_bench's options
@@ -39,21 +29,14 @@ many_qps	WRITE, 8 bytes, 2000 queue pairs	1/s	-d 16 -l 8 -q 2000 write
 memory	kernel memory of an idle queue pair	KiB	-
 rings	its rings, mapped by the process	KiB	-"
 
-# Targets: what of qpemu, of what it is a ratio or -, and the least or most
 targets="\
-write_bw	rxe	>=	5
-send_bw	rxe	>=	5
-read_bw	rxe	>=	5
-write_rate	rxe	>=	5
-rtt	rxe	<=	0.4
-many_qps	one_qp	>=	0.8
-memory	-	<=	8"
-
-# The options of rdma_bench that a metric has
-options()
-{
-	awk -F'\t' -v name="$1" '$1 == name { print $4 }' <<<"$metrics"
-}
+qpemu.write_bw	rxe.write_bw	>=	5
+qpemu.send_bw	rxe.send_bw	>=	5
+qpemu.read_bw	rxe.read_bw	>=	5
+qpemu.write_rate	rxe.write_rate	>=	5
+qpemu.rtt	rxe.rtt	<=	0.4
+qpemu.many_qps	qpemu.one_qp	>=	0.8
+qpemu.memory	-	<=	8"
 
 # tcp_bw: Gbit/s of a TCP connection
 tcp_bw()
@@ -69,16 +52,6 @@ print("%.4g" % (json.load(sys.stdin)["end"]["sum_received"]["bits_per_second"] /
 	wait $pid
 }
 
-# record PEER METRIC VALUE
-record()
-{
-	if [ -n "$3" ]; then
-		echo "$round,$1,$2,$3" >>"$results.csv"
-	else
-		echo "$1: $2 failed: $(tail -n 1 "$scratch/error")" >&2
-	fi
-}
-
 # Kernel memory of an idle queue pair: what is not mapped by the process, and what is
 memory()
 {
@@ -88,8 +61,9 @@ memory()
 
 measure()
 {
-	local peer=$1 metric option all rings cm=''
+	local peer=$1 metric option all rings cm='' ns0 ns1 end0 end1
 
+	read -r ns0 ns1 end0 end1 <<<"${ends[$peer]}"
 	case $peer in
 	tcp)	for metric in write_bw send_bw; do
 			record tcp $metric "$(tcp_bw 2>"$scratch/error")"
@@ -114,58 +88,8 @@ measure()
 	record "$peer" rings "$rings"
 }
 
-# Of lines "round,peer,metric,value" the medians, as "peer metric value spread"
-medians()
-{
-	sort -t, -k2,3 -k4g "$1" | awk -F, '
-		function flush(	m) {
-			if (!n)
-				return
-			m = n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-			print key, m, m ? (v[n] - v[1]) / m : 0
-		}
-		{ if ($2 " " $3 != key) { flush(); key = $2 " " $3; n = 0 } v[++n] = $4 }
-		END { flush() }'
-}
-
-table()
-{
-	local peer
-
-	printf '%-36s %-7s' "medians of $rounds rounds" ''
-	for peer in $peers; do
-		printf '%12s' "$peer"
-	done
-	printf '   qpemu/rxe\n'
-	awk -F'\t' -v peers="$peers" '
-		NR == FNR { split($0, f, " "); v[f[2], f[1]] = f[3]; next }
-		{ printf "%-36s %-7s", $2, $3
-		  n = split(peers, p, " ")
-		  for (i = 1; i <= n; i++)
-			if (($1, p[i]) in v) printf "%12.4g", v[$1, p[i]]; else printf "%12s", "-"
-		  if (v[$1, "rxe"] && v[$1, "qpemu"])
-			printf "%12.2f", v[$1, "qpemu"] / v[$1, "rxe"]
-		  print "" }' "$results.med" - <<<"$metrics"
-}
-
-judge()
-{
-	awk -F'\t' '
-		NR == FNR { split($0, f, " "); v[f[2], f[1]] = f[3]; next }
-		{ if (!(($1, "qpemu") in v)) next
-		  of = $2 == "-" ? 1 : $2 == "rxe" ? v[$1, "rxe"] : v[$2, "qpemu"]
-		  if (!of) next
-		  x = v[$1, "qpemu"] / of
-		  met = $3 == ">=" ? x >= $4 : x <= $4
-		  missed += !met
-		  printf "%-7s %s%s %.2f, to be %s %g\n", met ? "met:" : "MISSED:", $1,
-			$2 == "-" ? "" : " / " $2, x, $3, $4 }
-		END { exit missed > 0 }' "$results.med" - <<<"$targets"
-}
-
 need iperf3
-mkdir -p "$1"
-echo "round,peer,metric,value" >"$results.csv"
+bench_options 1.5 "$@"
 declare -A ends
 for peer in $peers; do
 	hosts "qp${peer}0" "qp${peer}1"
@@ -173,17 +97,9 @@ for peer in $peers; do
 		ends[$peer]="$ns0 $ns1 $end0 $end1"
 	fi
 done
-for ((round = 1; round <= rounds; round++)); do
-	for peer in $peers; do
-		read -r ns0 ns1 end0 end1 <<<"${ends[$peer]}"
-		measure "$peer"
-	done
-done
-sed 1d "$results.csv" >"$scratch/csv"
-medians "$scratch/csv" >"$results.med"
+bench_rounds
 status=0
-{ table; echo; judge || status=1; } >"$results.txt"
-cat "$results.txt"
+bench_results || status=1
 if command -v gnuplot >/dev/null; then
 	gnuplot -e "med='$results.med'; png='$results.png'" "$plot" || status=1
 fi
