@@ -223,6 +223,7 @@ refused()
 not_wanted()
 {
 	mark
+	: >"$scratch/server"
 	timeout 5 ip netns exec "$ns1" ib_end -t stream recv "$(gid 1)" 7471 \
 		>"$scratch/server" 2>&1 &
 	listening 1 listens || return

@@ -110,6 +110,7 @@ hold()
 {
 	local pid status=0
 
+	: >"$scratch/hold"
 	ip netns exec "$ns0" qp_hold "$1" "$2" >"$scratch/hold" &
 	pid=$!
 	soon grep -q ready "$scratch/hold" || return
@@ -201,6 +202,7 @@ monitor()
 {
 	local pid lines
 
+	: >"$scratch/told"
 	ip netns exec "$ns0" timeout 60 "$python" -u "$cli" --output-json \
 		--subscribe monitor --duration 60 \
 		--spec "$KTREE/Documentation/netlink/specs/qp.yaml" >"$scratch/told" 2>&1 &

@@ -50,6 +50,8 @@ under_load()
 	local op=$1 how=$2 pid tell tries
 
 	shift 2
+	# What it says, and not what the one before has said
+	: >"$scratch/load"
 	timeout 60 rdma_xfer -T 40 -n 0 -d 8 "$op" "$from0" "$from1" \
 		>"$scratch/load" 2>&1 </dev/null &
 	pid=$!

@@ -481,17 +481,21 @@ grows()
 	[ $((after - before)) -ge "$least" ]
 }
 
-# resets OPTION...: to zero, or to what came since
+# resets OPTION...: all of them, to zero or to what came since, after ten pings
 resets()
 {
-	local what before after
+	local what before=() after
 
+	pings "$(lid $cas)" || return
 	for what in PortXmitPkts PortRcvPkts; do
-		before=$(counted $what "$@") || return
-		says perfquery -R "$@" || return
+		before+=("$(counted $what "$@")") || return
+	done
+	says perfquery -R "$@" || return
+	for what in PortXmitPkts PortRcvPkts; do
 		after=$(counted $what "$@") || return
-		echo "$what: from $before to $after"
-		[ "$before" -gt "$after" ] || return
+		echo "$what: from ${before[0]} to $after"
+		[ "${before[0]}" -gt "$after" ] || return
+		before=("${before[@]:1}")
 	done
 }
 

@@ -145,6 +145,7 @@ multicast()
 	local group=$1 net=$2 pid status=0
 
 	shift 2
+	: >"$scratch/server"
 	ip netns exec "h$server" timeout 60 stdbuf -oL mckey -m "$1" -b "$net$server" \
 		-C 10 >"$scratch/server" 2>&1 </dev/null &
 	pid=$!

@@ -117,6 +117,7 @@ multicast()
 	local group=${groups[family]} count=10 pid status=0
 
 	[ "${types[client]}" != rxe ] || count=4000
+	: >"$scratch/server"
 	ip netns exec "${!ns}" timeout "${TALK:-60}" stdbuf -oL \
 		mckey -m "$group" -b "${!me}" -C 10 >"$scratch/server" 2>&1 </dev/null &
 	pid=$!

@@ -297,11 +297,12 @@ served()
 {
 	local pid status=0 ended=0 ns=ns$server
 
+	: >"$scratch/server"	# of the last time
 	# not by way of a function, so that the process to kill is this one
 	# shellcheck disable=SC2086
 	ip netns exec "${!ns}" timeout "${TALK:-60}" $2 >"$scratch/server" 2>&1 </dev/null &
 	pid=$!
-	listening "$server" "$1" || echo "the server does not listen"
+	listening "$server" "$1" $pid || echo "the server does not listen"
 	# shellcheck disable=SC2086
 	on $client timeout "${TALK:-60}" $3 >"$scratch/client" 2>&1 </dev/null || status=$?
 	[ $status = 0 ] || { sleep 0.2; kill $pid 2>/dev/null; }
@@ -349,14 +350,24 @@ drained()
 		END { exit behind }' "$scratch/tcpdump"
 }
 
-# listening HOST PORT|cm|TEXT: wait until something does
+# cm_listens HOST PID: an rdma_cm id of that process, or of a child, listens
+cm_listens()
+{
+	on "$1" rdma res show cm_id 2>/dev/null |
+		awk -v pids="$2 $(pgrep -P "$2" | tr '\n' ' ')" '
+		BEGIN { n = split(pids, p, " "); for (i = 1; i <= n; i++) ours[p[i]] = 1 }
+		/ LISTEN / { for (i = 1; i < NF; i++) if ($i == "pid") found += $(i + 1) in ours }
+		END { exit !found }'
+}
+
+# listening HOST PORT|cm|TEXT [PID]: wait until something does; by rdma_cm, the process
 listening()
 {
 	local tries ns=ns$1
 
 	for ((tries = 0; tries < 200; tries++)); do
 		case $2 in
-		cm) on "$1" rdma res show cm_id 2>/dev/null | grep -q LISTEN ;;
+		cm) cm_listens "$1" "$3" ;;
 		*[!0-9]*) grep -qs -- "$2" "$scratch/server" ;;
 		*)  [ -n "$(ss -N "${!ns}" -tlnH "sport = :$2")" ] ;;
 		esac && return

@@ -87,6 +87,7 @@ while True:
 make_tunnel()
 {
 	both addr flush dev veth0
+	: >"$scratch/relay"
 	relay "$1" "$2" "$ns0" "$ns1" >"$scratch/relay" 2>&1 &
 	until grep -q . "$scratch/relay"; do
 		sleep 0.05
