@@ -9,6 +9,7 @@
 # shellcheck source-path=SCRIPTDIR source=../../rdma/qpemu/fabric.sh
 # shellcheck disable=SC2086,SC2119,SC2317  # words are split; functions run by name
 . "$(dirname "$0")/../../rdma/qpemu/fabric.sh"
+. "$(dirname "$0")/nft_lib.sh"
 
 need ethtool tcpdump tshark nft tc ibping perfquery rdma_xfer ibv_ud_pingpong
 tools=$(cd "$(dirname "$0")/../../../.." && pwd)
@@ -555,49 +556,14 @@ dlid='@ll,16,16' slid='@ll,48,16' vl='@ll,0,4'
 local_packets='meta protocol 0x00fb' global_packets='meta protocol 0x8915'
 pkey='@nh,16,16' qpn='@nh,40,24' opcode='@nh,0,8'
 
-# rules HOST HOOK RULE...: with the counters a to c
-rules()
-{
-	local host=$1 hook=$2 rule
-
-	shift 2
-	in_host "$host" nft flush ruleset
-	{
-		echo 'table netdev t {'
-		printf 'counter %s { }\n' a b c
-		echo "chain c { type filter hook $hook device \"$(dev "$host")\" priority 0; }"
-		echo '}'
-		for rule; do
-			echo "add rule netdev t c $rule"
-		done
-	} | in_host "$host" nft -f - || return
-	ruled=$host
-}
-
-packets()
-{
-	in_host "$ruled" nft list counter netdev t "$1" |
-		sed -n 's/.*packets \([0-9]*\) .*/\1/p'
-}
-
-# filtered COUNTER TEST NUMBER...
-filtered()
-{
-	local n
-
-	while [ $# -gt 0 ]; do
-		n=$(packets "$1")
-		test "$n" "$2" "$3" || { echo "counter $1: $n, not $2 $3"; return 1; }
-		shift 3
-	done
-}
+# rules HOST HOOK RULE...: on the host's port, see nft_rules()
+rules() { nft_rules "h$1" "$2" "$(dev "$1")" "${@:3}"; }
 
 # filter NAME COMMAND...: a test, after which there are no rules
 filter()
 {
 	it "nft: $1" "${@:2}"
-	in_host 1 nft flush ruleset
-	in_host 2 nft flush ruleset
+	no_rules h1 h2
 }
 
 count_out()
@@ -869,7 +835,7 @@ except OSError as e: print(e)'
 no_messages()
 {
 	rules 1 egress "$dlid $(lid 2) $vl 0 counter name a drop" && refuses echo_messages &&
-		filtered a -ge 1 && in_host 1 nft flush ruleset && echo_messages
+		filtered a -ge 1 && no_rules h1 && echo_messages
 }
 
 # What a message of 64 bytes to a group has around it. Who has joined may be let in before

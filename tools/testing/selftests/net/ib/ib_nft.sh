@@ -11,6 +11,7 @@
 # shellcheck source-path=SCRIPTDIR source=../../rdma/qpemu/lib.sh
 # shellcheck disable=SC2086,SC2119,SC2317  # numbers; functions run by name
 . "$(dirname "$0")/../../rdma/qpemu/lib.sh"
+. "$(dirname "$0")/nft_lib.sh"
 
 # A packet, from the header of UDP on; bits: 0 UDP, 64 BTH, 160 DETH, 224 data
 opcode='@th,64,8'
@@ -36,52 +37,13 @@ proto() { if [ "$version" = 4 ]; then echo ip; else echo ip6; fi; }
 # sid SPACE PORT
 sid() { printf '0x%016x' $(($1 | $2)); }
 
-# rules HOST HOOK RULE...: the only ones on the host's end of the link; each RULE may
-# name the counters a to d
+# rules HOST HOOK RULE...: of RoCEv2 on the host's end of the link, see nft_rules()
 rules()
 {
-	local host=$1 hook=$2
+	local ns=ns$1 hook=$2
 
 	shift 2
-	on "$host" nft flush ruleset
-	{
-		echo 'table netdev t {'
-		printf 'counter %s { }\n' a b c d
-		echo "chain c { type filter hook $hook device veth0 priority 0; }"
-		echo '}'
-		for rule; do
-			echo "add rule netdev t c udp dport 4791 $rule"
-		done
-	} | on "$host" nft -f - || return
-	ruled=$host
-}
-
-# packets COUNTER: of the rules
-packets()
-{
-	on "$ruled" nft list counter netdev t "$1" |
-		sed -n 's/.*packets \([0-9]*\) .*/\1/p'
-}
-
-# counted COUNTER TEST NUMBER...
-counted()
-{
-	local n
-
-	while [ $# -gt 0 ]; do
-		n=$(packets "$1")
-		test "$n" "$2" "$3" || { echo "counter $1: $n, not $2 $3"; return 1; }
-		shift 3
-	done
-}
-
-no_rules()
-{
-	local host
-
-	for host in 0 1; do
-		on $host nft flush ruleset
-	done
+	nft_rules "${!ns}" "$hook" veth0 "${@/#/udp dport 4791 }"
 }
 
 # A receiver on host 1: its queue pair is in qpn, or that of a second one in qpn2
@@ -133,7 +95,7 @@ by_gid()
 	receiver qpn -n 5 recv "$(gid 1)" $port || return
 	rules "$1" "$2" "$(proto) saddr $(addr 0) $(proto) daddr $(addr 1) counter name a" \
 		"$(proto) saddr { $(addr 1) } counter name b" || return
-	transmit -o -n 5 send "$(gid 1)" $port && received qpn 5 && counted a -ge 5 b -eq 0
+	transmit -o -n 5 send "$(gid 1)" $port && received qpn 5 && filtered a -ge 5 b -eq 0
 }
 
 # Not of that address, and of another one all
@@ -146,10 +108,10 @@ drop_gid()
 	rules "$1" "$2" "$(proto) daddr $(addr 1) $opcode 0x64 $dest_qpn > 1 counter name a drop" ||
 		return
 	transmit -o -n 4 send "$(gid 1)" $port >/dev/null
-	received qpn 1 && counted a -eq 4 || return
+	received qpn 1 && filtered a -eq 4 || return
 	version=$((10 - version))
 	receiver qpn -n 5 recv "$(gid 1)" $port || return
-	transmit -n 5 send "$(gid 1)" $port && received qpn 5 && counted a -eq 4
+	transmit -n 5 send "$(gid 1)" $port && received qpn 5 && filtered a -eq 4
 }
 
 # Only those for one of two
@@ -161,7 +123,7 @@ by_qpn()
 	transmit -o -n 8 send "$(gid 1)" $port && transmit -o -n 3 send "$(gid 1)" $other_port ||
 		return
 	received qpn 8
-	received qpn2 3 && counted a -eq 8 b -eq 3 c -ge 2
+	received qpn2 3 && filtered a -eq 8 b -eq 3 c -ge 2
 }
 
 drop_qpn()
@@ -171,7 +133,7 @@ drop_qpn()
 		"$dest_qpn $qpn2 counter name b" || return
 	transmit -o -n 5 send "$(gid 1)" $port && transmit -o -n 5 send "$(gid 1)" $other_port ||
 		return
-	received qpn 0 && received qpn2 5 && counted a -eq 5 b -eq 5
+	received qpn 0 && received qpn2 5 && filtered a -eq 5 b -eq 5
 }
 
 # All in one call, to both in turn: what goes out together is for one of them
@@ -182,7 +144,7 @@ drop_among()
 		"$dest_qpn $qpn2 counter name b" || return
 	transmit -n 2 send "$(gid 1)" $port,$other_port || return
 	transmit -n 60 send "$(gid 1)" $port,$other_port || return
-	received qpn 0 && received qpn2 31 && counted a -ge 1 b -ge 1
+	received qpn 0 && received qpn2 31 && filtered a -ge 1 b -ge 1
 }
 
 # The same posted by a program of libibverbs with one address handle, which packets
@@ -227,12 +189,13 @@ by_set()
 		}
 	}
 	END
-	ruled=1
+	# shellcheck disable=SC2034  # nft_lib.sh reads it
+	ruled=$ns1
 	transmit -o -n 3 send "$(gid 1)" $port || return
 	on 1 nft add element netdev t blocked "{ $qpn }" || return
 	transmit -o -n 4 send "$(gid 1)" $port && transmit -o -n 4 send "$(gid 1)" $other_port ||
 		return
-	received qpn 3 && received qpn2 4 && counted a -eq 4
+	received qpn 3 && received qpn2 4 && filtered a -eq 4
 }
 
 # Counted for each queue pair by itself
@@ -244,7 +207,7 @@ by_map()
 		"$dest_qpn != { $qpn, $qpn2 } counter name c" || return
 	transmit -o -n 6 send "$(gid 1)" $port && transmit -o -n 2 send "$(gid 1)" $other_port ||
 		return
-	received qpn 6 && received qpn2 2 && counted a -eq 8 b -eq 6
+	received qpn 6 && received qpn2 2 && filtered a -eq 8 b -eq 6
 }
 
 by_keys()
@@ -255,7 +218,7 @@ by_keys()
 		"$dest_qpn $qpn $qkey 0x01234567 counter name c" \
 		"$dest_qpn $qpn $src_qpn > 1 counter name d" || return
 	transmit -o -n 5 send "$(gid 1)" $port && received qpn 5 &&
-		counted a -eq 5 b -eq 0 c -eq 5 d -eq 5
+		filtered a -eq 5 b -eq 0 c -eq 5 d -eq 5
 }
 
 drop_pkey()
@@ -264,7 +227,7 @@ drop_pkey()
 	transmit -n 1 send "$(gid 1)" $port || return
 	rules "$1" "$2" "$dest_qpn > 1 $pkey & 0x7fff == 0x7fff counter name a drop" || return
 	transmit -o -n 4 send "$(gid 1)" $port
-	received qpn 1 && counted a -eq 4
+	received qpn 1 && filtered a -eq 4
 }
 
 # From the data of UDP on
@@ -273,7 +236,7 @@ by_inner_header()
 	receiver qpn -n 5 recv "$(gid 1)" $port || return
 	rules 1 ingress "@ih,40,24 $qpn counter name a" "@ih,16,16 0xffff counter name b" ||
 		return
-	transmit -o -n 5 send "$(gid 1)" $port && received qpn 5 && counted a -eq 5 b -ge 5
+	transmit -o -n 5 send "$(gid 1)" $port && received qpn 5 && filtered a -eq 5 b -ge 5
 }
 
 # The question for a service ID, and no other
@@ -287,7 +250,7 @@ by_service()
 	transmit -n 1 send "$(gid 1)" $port && transmit -n 1 send "$(gid 1)" $other_port ||
 		return
 	transmit -n 1 send "$(gid 1)" $other_port || return
-	received qpn 1 && received qpn2 2 && counted a -eq 1 b -eq 2
+	received qpn 1 && received qpn2 2 && filtered a -eq 1 b -eq 2
 }
 
 # Nobody can find it then; but the other one
@@ -298,7 +261,7 @@ drop_service()
 			$service $(sid $udp_space $port) counter name a drop" || return
 	on 0 timeout 0.5 ib_end -n 1 send "$(gid 1)" $port && return 1
 	transmit -n 3 send "$(gid 1)" $other_port || return
-	received qpn 0 && received qpn2 3 && counted a -ge 1
+	received qpn 0 && received qpn2 3 && filtered a -ge 1
 }
 
 # connections HOST HOOK TYPE
@@ -308,7 +271,7 @@ connections()
 	rules "$1" "$2" "$dest_qpn 1 $mad_attr $conn_req $service $(sid $tcp_space $port) \
 			counter name a" \
 		"$dest_qpn != 1 counter name b" || return
-	transmit -t "$3" -n 2 send "$(gid 1)" $port && received qpn 2 && counted a -eq 1 b -ge 2
+	transmit -t "$3" -n 2 send "$(gid 1)" $port && received qpn 2 && filtered a -eq 1 b -ge 2
 }
 
 drop_connections()
@@ -317,8 +280,8 @@ drop_connections()
 	rules "$1" "$2" "$dest_qpn 1 $mad_attr $conn_req $service $(sid $tcp_space $port) \
 			counter name a drop" || return
 	on 0 timeout 0.5 ib_end -t seqpacket send "$(gid 1)" $port && return 1
-	counted a -ge 1 || return
-	no_rules
+	filtered a -ge 1 || return
+	no_rules "$ns0" "$ns1"
 	transmit -t seqpacket send "$(gid 1)" $port && received qpn 1
 }
 
@@ -357,7 +320,7 @@ limited()
 	rules "$1" "$2" "$dest_qpn $qpn limit rate over 5/hour burst 5 packets \
 			counter name a drop" || return
 	transmit -o -n 40 send "$(gid 1)" $port
-	received qpn 5 && counted a -eq 35
+	received qpn 5 && filtered a -eq 35
 }
 
 # over NAME COMMAND...: a test, for the address and device at hand
@@ -367,7 +330,7 @@ over()
 	[ ${#receivers[@]} = 0 ] || kill -INT "${receivers[@]}" 2>/dev/null
 	wait
 	receivers=()
-	no_rules
+	no_rules "$ns0" "$ns1"
 }
 
 # rxe has a queue pair fail if a packet is dropped as it goes out, that for management
