@@ -117,7 +117,7 @@ static int ib_netdev_register(struct ib_netdev *ind)
 	struct net_device *ndev = ind->ndev;
 	int err;
 
-	if (!ib_netdev_name(ndev->name, dev_name(&ind->ibdev->dev), ind->port)) {
+	if (!ib_netdev_name(ndev->name, ind->device, ind->port)) {
 		strscpy(ind->name, ndev->name);
 		err = register_netdevice(ndev);
 		if (err != -EEXIST)
@@ -171,6 +171,7 @@ static struct ib_netdev *ib_netdev_make(struct ib_device *ibdev, u32 port)
 	ind = netdev_priv(ndev);
 	ind->ndev = ndev;
 	ind->ibdev = ibdev;
+	strscpy(ind->device, dev_name(&ibdev->dev));
 	ind->port = port;
 	ind->ops = ibdev->ops.netdev_ops;
 	INIT_WORK(&ind->look, ib_netdev_look_work);
@@ -291,6 +292,7 @@ static void ib_netdev_follow_name(struct ib_netdev *ind, const char *device)
 {
 	char name[IFNAMSIZ];
 
+	strscpy(ind->device, device);
 	if (strcmp(ind->ndev->name, ind->name) || ib_netdev_name(name, device, ind->port))
 		return;
 	if (!dev_change_name(ind->ndev, name))

@@ -47,6 +47,7 @@ struct ib_netdev_link {
  * struct ib_netdev - the netdevice of a port
  * @ndev: it
  * @ibdev: the RDMA device
+ * @device: its name, which it may change at any time. RTNL
  * @port: number of the port
  * @ops: of a driver that hands over packets, or NULL
  * @name: the one that it was given, until somebody gives it another
@@ -61,6 +62,7 @@ struct ib_netdev_link {
 struct ib_netdev {
 	struct net_device *ndev;
 	struct ib_device *ibdev;
+	char device[IB_DEVICE_NAME_MAX];
 	u32 port;
 	const struct ib_netdev_ops *ops;
 	char name[IFNAMSIZ];

@@ -10,7 +10,7 @@ static void ib_netdev_get_drvinfo(struct net_device *ndev, struct ethtool_drvinf
 
 	strscpy(info->driver, "ib_netdev");
 	snprintf(info->bus_info, sizeof(info->bus_info), "%s/%u",
-		 dev_name(&ind->ibdev->dev), ind->port);
+		 ind->device, ind->port);
 	ib_get_device_fw_str(ind->ibdev, info->fw_version);
 }
 

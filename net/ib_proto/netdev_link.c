@@ -162,7 +162,7 @@ static int ib_netdev_fill_info(struct sk_buff *skb, const struct net_device *nde
 	int width = ib_width_enum_to_int(attr->active_width);
 	struct ib_device *ibdev = ind->ibdev;
 
-	if (nla_put_string(skb, IFLA_IBPORT_DEVICE, dev_name(&ibdev->dev)) ||
+	if (nla_put_string(skb, IFLA_IBPORT_DEVICE, ind->device) ||
 	    nla_put_u32(skb, IFLA_IBPORT_PORT, ind->port) ||
 	    nla_put_u8(skb, IFLA_IBPORT_STATE, attr->state) ||
 	    nla_put_u8(skb, IFLA_IBPORT_PHYS_STATE, attr->phys_state) ||
