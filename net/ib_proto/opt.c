@@ -142,20 +142,10 @@ static bool afib_ifindex_valid(struct net *net, u32 ifindex)
 	return valid;
 }
 
-static int afib_join(struct afib_sock *is, const struct ib_mreq *mreq,
-		     struct afib_port *port, const struct sockaddr_storage *group)
-{
-	u32 flags = 0;
-
-	if (mreq->flags & IB_MREQ_SENDONLY)
-		flags |= QP_MCAST_SENDONLY;
-	if (is->loop)
-		flags |= QP_MCAST_LOOP;
-	return qp_kern_join(port->qp, group, sizeof(struct sockaddr_ib), flags);
-}
-
+/* Under the socket lock, which is dropped for a while */
 static int afib_member(struct afib_sock *is, int opt, const struct ib_mreq *mreq)
 {
+	u32 flags = is->loop ? QP_MCAST_LOOP : 0;
 	struct sockaddr_storage group;
 	struct afib_port *port;
 	int err;
@@ -168,10 +158,15 @@ static int afib_member(struct afib_sock *is, int opt, const struct ib_mreq *mreq
 	port = afib_mreq_port(is, mreq, &group);
 	if (IS_ERR(port))
 		return PTR_ERR(port);
+	if (mreq->flags & IB_MREQ_SENDONLY)
+		flags |= QP_MCAST_SENDONLY;
+	/* The subnet manager may take its time */
+	release_sock(&is->sk);
 	if (opt == IB_ADD_MEMBERSHIP)
-		err = afib_join(is, mreq, port, &group);
+		err = qp_kern_join(port->qp, &group, sizeof(struct sockaddr_ib), flags);
 	else
 		err = qp_kern_leave(port->qp, &group, sizeof(struct sockaddr_ib));
+	lock_sock(&is->sk);
 	afib_port_put(port);
 	if (!err)
 		afib_dest_changed(is, &mreq->mgid);

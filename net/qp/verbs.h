@@ -438,7 +438,8 @@ struct verbs_ah {
  * @names: &verbs_ah.name_node of those that sendmsg() found, last used first
  * @nr_names: how many
  * @peer: what was connected to, or NULL
- * @groups_lock: one joins or leaves at a time
+ * @groups_lock: one joins or leaves at a time, and may wait for a subnet manager
+ * @groups_wanted: who waits for @groups_lock
  * @groups: &verbs_group.node; changed under @groups_lock, &verbs_qp.teardown and
  *	&verbs_qp.recv_lock, so that any of them keeps it still
  * @nr_groups: how many
@@ -467,6 +468,7 @@ struct verbs_ud {
 	u32 nr_names;
 	struct verbs_ah *peer;
 	struct mutex groups_lock;	/* groups, nr_groups */
+	atomic_t groups_wanted;
 	struct list_head groups;
 	u32 nr_groups;
 	struct delayed_work rejoin;

@@ -42,6 +42,7 @@
  * @id: what the membership hangs on; NULL once the device is gone
  * @attached: the device's queue pair is attached to it
  * @lost: it is no member any more, as subnet management has begun anew
+ * @again: it is joined in place of one that is lost
  * @gid: its address for the device
  * @lid: the same on InfiniBand
  * @ah: the handle to send with
@@ -60,6 +61,7 @@ struct verbs_group {
 	struct rdma_cm_id *id;
 	bool attached;
 	bool lost;
+	bool again;
 	union ib_gid gid;
 	u16 lid;
 	struct verbs_ah *ah;
@@ -70,7 +72,7 @@ struct verbs_group {
 	u32 qkey;
 };
 
-/* @groups is kept still by the caller */
+/* The caller keeps @groups still */
 static struct verbs_group *verbs_group_find(const struct verbs_ud *ud,
 					    const struct sockaddr_storage *addr)
 {
@@ -102,13 +104,14 @@ struct verbs_ah *verbs_group_dest(struct verbs_ud *ud,
 	struct verbs_ah *ah = NULL;
 	struct verbs_group *g;
 
-	mutex_lock(&ud->groups_lock);
+	/* Who joins another group meanwhile may wait for the subnet manager */
+	spin_lock_bh(&ud->v->recv_lock);
 	g = verbs_group_find(ud, addr);
 	if (g) {
 		ah = g->ah;
 		refcount_inc(&ah->ref);
 	}
-	mutex_unlock(&ud->groups_lock);
+	spin_unlock_bh(&ud->v->recv_lock);
 	return ah ?: ERR_PTR(-EHOSTUNREACH);
 }
 
@@ -169,13 +172,30 @@ static void verbs_group_mac(struct rdma_ah_attr *attr)
 		ipv6_eth_mc_map(gid, attr->roce.dmac);
 }
 
+/* One joins or leaves at a time; who joins again, unasked, gives way. */
+static int verbs_groups_lock(struct verbs_ud *ud)
+{
+	int err;
+
+	atomic_inc(&ud->groups_wanted);
+	err = mutex_lock_interruptible(&ud->groups_lock);
+	atomic_dec(&ud->groups_wanted);
+	return err ? -ERESTARTSYS : 0;
+}
+
+static bool verbs_group_waits(const struct verbs_group *g)
+{
+	return !READ_ONCE(g->ud->v->closed) &&
+	       !(g->again && atomic_read(&g->ud->groups_wanted));
+}
+
 /* Wait until it has been joined, or cannot be */
 static int verbs_group_wait(struct verbs_group *g)
 {
 	unsigned long end = jiffies + VERBS_JOIN_TIME;
 	long timeo = 0;
 
-	while (!timeo && time_before(jiffies, end) && !READ_ONCE(g->ud->v->closed))
+	while (!timeo && time_before(jiffies, end) && verbs_group_waits(g))
 		timeo = wait_for_completion_interruptible_timeout(&g->done,
 								  VERBS_JOIN_STEP);
 	if (timeo <= 0)
@@ -232,23 +252,35 @@ static int verbs_group_number(struct verbs_group *g)
 	return err;
 }
 
-/* From now on messages come, and it is a member until it leaves */
-static int verbs_group_attach(struct verbs_group *g)
+/*
+ * From now on messages come, and it is a member until it leaves; in place of @old, if
+ * there is one. If it fails it is on the list all the same, unless the device has gone.
+ */
+static int verbs_group_attach(struct verbs_group *g, struct verbs_group *old)
 {
 	struct verbs_ud *ud = g->ud;
 	struct verbs_qp *v = ud->v;
 	int err = 0;
 
 	mutex_lock(&v->teardown);
-	if (!v->ibqp)
-		err = -ENETDOWN;
-	if (!err) {
-		spin_lock_bh(&v->recv_lock);
+	if (!v->ibqp) {
+		mutex_unlock(&v->teardown);
+		return -ENETDOWN;
+	}
+	spin_lock_bh(&v->recv_lock);
+	if (old) {
+		list_replace_init(&old->node, &g->node);
+	} else {
 		list_add(&g->node, &ud->groups);
 		ud->nr_groups++;
-		spin_unlock_bh(&v->recv_lock);
 	}
-	if (!err && !(g->flags & QP_MCAST_SENDONLY)) {
+	spin_unlock_bh(&v->recv_lock);
+	/* With the same LID only one of them can be attached */
+	if (old && old->attached)
+		ib_detach_mcast(v->ibqp, &old->gid, old->lid);
+	if (old)
+		old->attached = false;
+	if (!(g->flags & QP_MCAST_SENDONLY)) {
 		err = ib_attach_mcast(v->ibqp, &g->gid, g->lid);
 		g->attached = !err;
 	}
@@ -360,7 +392,7 @@ static int verbs_group_new(struct verbs_ud *ud, struct qp_mcast *mcast,
 	if (!err)
 		err = verbs_group_number(g);
 	if (!err)
-		err = verbs_group_attach(g);
+		err = verbs_group_attach(g, NULL);
 	if (err)
 		verbs_group_end(g);
 	else
@@ -383,9 +415,10 @@ int verbs_join(struct qp_sock *qp, struct qp_mcast *mcast,
 	err = verbs_ud_start(ud->v, &group);
 	if (!err)
 		err = verbs_join_partition(&ud->v->local, &group);
+	if (!err)
+		err = verbs_groups_lock(ud);
 	if (err)
 		return err;
-	mutex_lock(&ud->groups_lock);
 	err = verbs_group_new(ud, mcast, &group);
 	mutex_unlock(&ud->groups_lock);
 	return err;
@@ -399,9 +432,10 @@ int verbs_leave(struct qp_sock *qp, struct sockaddr_storage *addr, int len)
 	int err;
 
 	err = verbs_peer_take(qp, addr, len, &group);
+	if (!err)
+		err = verbs_groups_lock(ud);
 	if (err)
 		return err;
-	mutex_lock(&ud->groups_lock);
 	g = verbs_group_find(ud, &group);
 	if (g)
 		verbs_group_end(g);
@@ -420,20 +454,20 @@ static int verbs_group_again(struct verbs_group *old)
 
 	if (!g)
 		return -ENOMEM;
+	g->again = true;
 	err = verbs_group_join(g);
-	if (err) {
+	if (!err)
+		err = verbs_group_attach(g, old);
+	if (list_empty(&g->node)) {
 		verbs_group_end(g);
 		return err;
 	}
 	g->number = old->number;
 	verbs_group_renumber(old, g->ah);
 	old->number = 0;
-	/* With the same LID only one of them can be attached */
-	verbs_group_take_off(old);
-	err = verbs_group_attach(g);
 	verbs_group_end(old);
 	if (err)
-		verbs_group_end(g);
+		WRITE_ONCE(g->lost, true);
 	return err;
 }
 

@@ -2,6 +2,9 @@
 /*
  * Multicast groups of AF_IB sockets
  */
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "kselftest_harness.h"
 #include "ib_fixture.h"
 
@@ -255,6 +258,41 @@ TEST(multicast_port)
 		ib_close(&e);
 	}
 }
+
+#ifdef QP_IB
+/*
+ * Who joins waits for the subnet manager, 3 s at least. Meanwhile the socket is there for others: it
+ * takes options, and messages are sent to a group that it is in.
+ */
+TEST_F(dgram, multicast_unanswered)
+{
+	int v = self->version, status;
+	__u64 start;
+	pid_t joins;
+
+	ASSERT_EQ(0, ib_join(&self->a, v, 5, 0));
+	ASSERT_EQ(0, ib_join(&self->b, v, 5, 0));
+	ASSERT_EQ(0, qt_sm_pause(IB_HOSTS, true));
+	joins = fork();
+	if (!joins)
+		_exit(ib_join(&self->a, v, 6, 0) ? errno : 0);
+	ASSERT_GT(joins, 0);
+	usleep(300000);
+	start = qt_now_ms();
+	EXPECT_EQ(A | B, heard(self, &self->a, 5));
+	EXPECT_GE(AT_ONCE_MS, qt_now_ms() - start);
+	EXPECT_EQ(0, waitpid(joins, &status, WNOHANG));
+	ASSERT_EQ(0, qt_sm_pause(IB_HOSTS, false));
+	ASSERT_EQ(joins, waitpid(joins, &status, 0));
+	EXPECT_TRUE(WIFEXITED(status));
+	/* A manager that has stood still may be too late for it */
+	EXPECT_TRUE(!WEXITSTATUS(status) || WEXITSTATUS(status) == ETIMEDOUT) {
+		TH_LOG("%s", strerror(WEXITSTATUS(status)));
+	}
+	if (!WEXITSTATUS(status))
+		EXPECT_EQ(A, heard(self, &self->a, 6));
+}
+#endif
 
 /* Many groups; they end with the socket */
 TEST_F(dgram, multicast_many)

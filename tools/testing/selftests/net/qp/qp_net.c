@@ -239,6 +239,16 @@ int qt_sm_restart(struct qt_hosts *hosts)
 	return sm_start(hosts);
 }
 
+/* Opensm, which the shell has started, answers nobody, or does again */
+int qt_sm_pause(const struct qt_hosts *hosts, bool pause)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "pkill -%s -P %d opensm",
+		 pause ? "STOP" : "CONT", hosts->sm);
+	return system(command) ? -1 : 0;
+}
+
 /*
  * Only who is trusted, and says so by opensm's usual key, is told who belongs to a
  * group. Bit 0 of JoinState is that of full members.

@@ -128,6 +128,7 @@ int qt_device_delete(const struct qt_hosts *hosts, enum qt_host host);
 bool qt_has_device(const struct qt_hosts *hosts, enum qt_host host);
 /* End the subnet manager of those with InfiniBand, and have another one */
 int qt_sm_restart(struct qt_hosts *hosts);
+int qt_sm_pause(const struct qt_hosts *hosts, bool pause);
 /* Does it say, within a moment, that the host is, or is no, full member of a group? */
 bool qt_sm_member(const struct qt_hosts *hosts, enum qt_host host, const char *mgid,
 		  bool want);
