@@ -27,6 +27,7 @@
 #define QPEMU_GROUP_BUCKETS	64
 #define QPEMU_GID_TABLE		256
 #define QPEMU_PKEY		0xffff	/* the one entry of the table */
+#define QPEMU_LOCAL_DMA_LKEY	0x80	/* regions have keys from 0x100 on */
 #define QPEMU_MAX_MSG		SZ_2G
 #define QPEMU_ACK_DELAY		15	/* local CA ACK delay: 4.096 us << 15 */
 

@@ -477,6 +477,24 @@ int qpemu_region_frags(struct qpemu_region *region, u64 addr, size_t length,
  * Lists
  */
 
+/* The Reserved L_Key (IBA v1.2): all of memory, for users in the kernel */
+static struct qpemu_mr local_dma_mr = { .virt = true };
+static struct qpemu_region local_dma = { .mr = &local_dma_mr };
+
+static struct qpemu_region *local_get(struct qpemu_qp *qp, const struct qpemu_sge *sge,
+				      u32 offset, u32 length, u32 access)
+{
+	if (sge->lkey == QPEMU_LOCAL_DMA_LKEY && !qp->ibqp.uobject)
+		return &local_dma;
+	return qpemu_region_get(qp, sge->lkey, sge->addr + offset, length, access);
+}
+
+static void local_put(struct qpemu_region *region)
+{
+	if (region != &local_dma)
+		qpemu_region_put(region);
+}
+
 /* What is done with a piece; @done bytes came before it. */
 typedef int (*piece_fn)(struct qpemu_region *region, u64 addr, u32 length,
 			u32 done, void *arg);
@@ -496,13 +514,13 @@ static __always_inline int walk_pieces(struct qpemu_qp *qp, const struct qpemu_s
 
 		if (!part)
 			continue;
-		region = qpemu_region_get(qp, sge->lkey, sge->addr + offset, part, access);
+		region = local_get(qp, sge, offset, part, access);
 		if (IS_ERR(region))
 			return PTR_ERR(region);
 		err = qpemu_region_ready(qp, region, sge->addr + offset, part);
 		if (!err)
 			err = piece(region, sge->addr + offset, part, done, arg);
-		qpemu_region_put(region);
+		local_put(region);
 		if (err)
 			return err;
 		done += part;

@@ -651,6 +651,28 @@ static void test_dma_mr(struct kunit *test)
 	qpemu_dereg_mr(dma, NULL);
 }
 
+/* The same for a list of a user in the kernel, by a key that nobody has to make. */
+static void test_local_dma(struct kunit *test)
+{
+	struct world *w = test->priv;
+	u64 word = 7, at = (uintptr_t)page_address(w->page[3]) + 24;
+	struct qpemu_sge sge = { .addr = at, .length = 8, .lkey = QPEMU_LOCAL_DMA_LKEY };
+	struct ib_uqp_object *process = kunit_kzalloc(test, 1, GFP_KERNEL);
+
+	KUNIT_EXPECT_EQ(test, qpemu_sges_write(w->qp[0], &sge, 1, 0, &word, 8), 0);
+	KUNIT_EXPECT_EQ(test, *(u64 *)(uintptr_t)at, 7);
+	word = 0;
+	KUNIT_EXPECT_EQ(test, qpemu_sges_read(w->qp[0], &sge, 1, 4, &word, 4), 0);
+	KUNIT_EXPECT_EQ(test, word, 0);
+	/* Not for a peer, nor for a process */
+	KUNIT_EXPECT_EQ(test, try_access(w->qp[0], QPEMU_LOCAL_DMA_LKEY, at, 8,
+					 IB_ACCESS_REMOTE_READ), -EINVAL);
+	w->qp[0]->ibqp.uobject = process;
+	KUNIT_EXPECT_EQ(test, qpemu_sges_read(w->qp[0], &sge, 1, 0, &word, 8), -EINVAL);
+	KUNIT_EXPECT_EQ(test, qpemu_sges_write(w->qp[0], &sge, 1, 0, &word, 8), -EINVAL);
+	KUNIT_EXPECT_EQ(test, *(u64 *)(uintptr_t)at, 7);
+}
+
 static void test_flush(struct kunit *test)
 {
 	struct world *w = test->priv;
@@ -749,6 +771,7 @@ static struct kunit_case mem_cases[] = {
 	KUNIT_CASE(test_frags),
 	KUNIT_CASE(test_frags_kernel),
 	KUNIT_CASE(test_dma_mr),
+	KUNIT_CASE(test_local_dma),
 	KUNIT_CASE(test_flush),
 	KUNIT_CASE(test_waits),
 	{}

@@ -43,7 +43,8 @@ int qpemu_query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 				    IB_DEVICE_MEM_WINDOW | IB_DEVICE_MEM_WINDOW_TYPE_2B |
 				    IB_DEVICE_FLUSH_GLOBAL | IB_DEVICE_FLUSH_PERSISTENT |
 				    IB_DEVICE_ATOMIC_WRITE,
-		.kernel_cap_flags = IBK_ALLOW_USER_UNREG | ON_DEMAND_PAGING,
+		.kernel_cap_flags = IBK_ALLOW_USER_UNREG | IBK_LOCAL_DMA_LKEY |
+				    ON_DEMAND_PAGING,
 		.max_qp = QPEMU_MAX_QP,
 		.max_qp_wr = QPEMU_MAX_QP_WR,
 		.max_send_sge = QPEMU_MAX_SGE,
