@@ -33,6 +33,34 @@ static bool in_partition(struct qpemu_qp *qp, struct sk_buff *skb, const struct 
 	return likely(!to_qdev(qp->ibqp.device)->port) || qpemu_ib_in_partition(qp, skb, pkt);
 }
 
+/* A packet for a queue pair. Eats @skb; qpemu_qp_settle() follows. */
+static void receive(struct qpemu_qp *qp, struct sk_buff *skb, struct qpemu_pkt *pkt)
+{
+	struct qpemu_dev *dev = to_qdev(qp->ibqp.device);
+
+	if (!right_transport(qp, pkt->opcode)) {
+		qpemu_count(dev, QPEMU_NO_QP);
+	} else if (!from_peer(qp, skb)) {
+		qpemu_count(dev, QPEMU_BAD_ADDR);
+	} else if (!in_partition(qp, skb, pkt)) {
+		qpemu_count(dev, QPEMU_BAD_PKEY);
+	} else if (pkt->op->flags & QPEMU_OP_RESPONSE) {
+		trace_qpemu_receive(qp, pkt);
+		spin_lock(&qp->sq_lock);
+		qpemu_comp_rx(qp, skb, pkt);
+		spin_unlock(&qp->sq_lock);
+	} else {
+		trace_qpemu_receive(qp, pkt);
+		spin_lock(&qp->rq_lock);
+		if (qpemu_connected(qp))
+			qpemu_resp_rx(qp, skb, pkt);
+		else
+			qpemu_ud_rx(qp, skb, pkt);
+		spin_unlock(&qp->rq_lock);
+	}
+	consume_skb(skb);
+}
+
 /**
  * qpemu_qp_rx - a packet has come for a queue pair
  * @qp: a reference is held
@@ -42,37 +70,19 @@ static bool in_partition(struct qpemu_qp *qp, struct sk_buff *skb, const struct 
  */
 void qpemu_qp_rx(struct qpemu_qp *qp, struct sk_buff *skb)
 {
-	struct qpemu_dev *dev = to_qdev(qp->ibqp.device);
 	struct qpemu_pkt pkt;
 
-	if (!qpemu_pkt_parse(skb, &pkt)) {
-		qpemu_count(dev, QPEMU_MALFORMED);
-	} else if (!right_transport(qp, pkt.opcode)) {
-		qpemu_count(dev, QPEMU_NO_QP);
-	} else if (!from_peer(qp, skb)) {
-		qpemu_count(dev, QPEMU_BAD_ADDR);
-	} else if (!in_partition(qp, skb, &pkt)) {
-		qpemu_count(dev, QPEMU_BAD_PKEY);
-	} else if (pkt.op->flags & QPEMU_OP_RESPONSE) {
-		trace_qpemu_receive(qp, &pkt);
-		spin_lock(&qp->sq_lock);
-		qpemu_comp_rx(qp, skb, &pkt);
-		spin_unlock(&qp->sq_lock);
+	if (qpemu_pkt_parse(skb, &pkt)) {
+		receive(qp, skb, &pkt);
 	} else {
-		trace_qpemu_receive(qp, &pkt);
-		spin_lock(&qp->rq_lock);
-		if (qpemu_connected(qp))
-			qpemu_resp_rx(qp, skb, &pkt);
-		else
-			qpemu_ud_rx(qp, skb, &pkt);
-		spin_unlock(&qp->rq_lock);
+		qpemu_count(to_qdev(qp->ibqp.device), QPEMU_MALFORMED);
+		kfree_skb(skb);
 	}
 	qpemu_qp_settle(qp);
-	consume_skb(skb);
 }
 
-/* A packet without its ICRC. */
-static void rx(struct sk_buff *skb)
+/* A packet without its ICRC. @train: the queue pair that it is probably for, or NULL. */
+static void rx(struct sk_buff *skb, struct qpemu_qp *train)
 {
 	struct qpemu_dev *dev = qpemu_skb_cb(skb)->dev;
 	struct qpemu_pkt pkt;
@@ -95,17 +105,30 @@ static void rx(struct sk_buff *skb)
 		qpemu_mcast_rx(dev, skb);
 		return;
 	}
+	if (train && train->ibqp.qp_num == pkt.dest_qpn) {
+		receive(train, skb, &pkt);
+		return;
+	}
 	qp = qpemu_qp_find(dev, pkt.dest_qpn);
 	if (!qp) {
 		qpemu_count(dev, QPEMU_NO_QP);
 		goto drop;
 	}
-	qpemu_qp_rx(qp, skb);
+	receive(qp, skb, &pkt);
+	qpemu_qp_settle(qp);
 	qpemu_qp_put(qp);
 	return;
 
 drop:
 	kfree_skb(skb);
+}
+
+static void rx_packet(struct sk_buff *skb, struct qpemu_qp *train)
+{
+	if (pskb_trim(skb, skb->len - ROCE_ICRC_LEN))
+		kfree_skb(skb);
+	else
+		rx(skb, train);
 }
 
 /**
@@ -116,31 +139,18 @@ drop:
  */
 void qpemu_rx_packet(struct sk_buff *skb)
 {
-	if (pskb_trim(skb, skb->len - ROCE_ICRC_LEN))
-		kfree_skb(skb);
-	else
-		rx(skb);
+	rx_packet(skb, NULL);
 }
 
-/**
- * qpemu_rx_train - packets of a size have come for a device
- * @skb: one behind the other, from the first BTH on; as for qpemu_rx_packet()
- *
- * They share its memory.
- *
- * Context: softirq.
- */
-void qpemu_rx_train(struct sk_buff *skb)
+static void rx_parts(struct sk_buff *skb, unsigned int size, struct qpemu_qp *qp)
 {
-	unsigned int size = skb_shinfo(skb)->gso_size;
 	struct sk_buff *part;
 
-	qpemu_count(qpemu_skb_cb(skb)->dev, QPEMU_RCVD_SUPER);
 	while (skb->len > size) {
 		part = skb_clone(skb, GFP_ATOMIC);
 		/* Without memory it is as if it were lost on the way. */
 		if (part && !pskb_trim(part, size))
-			qpemu_rx_packet(part);
+			rx_packet(part, qp);
 		else
 			kfree_skb(part);
 		if (!pskb_pull(skb, size)) {
@@ -148,5 +158,28 @@ void qpemu_rx_train(struct sk_buff *skb)
 			return;
 		}
 	}
-	qpemu_rx_packet(skb);
+	rx_packet(skb, qp);
+}
+
+/**
+ * qpemu_rx_train - packets of a size have come for a device
+ * @skb: one behind the other, from the first BTH on; as for qpemu_rx_packet()
+ *
+ * They share its memory, and are for one queue pair, which is told of them together.
+ *
+ * Context: softirq.
+ */
+void qpemu_rx_train(struct sk_buff *skb)
+{
+	const struct roce_bth *bth = (const void *)skb->data;
+	struct qpemu_dev *dev = qpemu_skb_cb(skb)->dev;
+	struct qpemu_qp *qp;
+
+	qpemu_count(dev, QPEMU_RCVD_SUPER);
+	qp = qpemu_qp_find(dev, be32_to_cpu(bth->qpn) & 0xffffff);
+	rx_parts(skb, skb_shinfo(skb)->gso_size, qp);
+	if (!qp)
+		return;
+	qpemu_qp_settle(qp);
+	qpemu_qp_put(qp);
 }
