@@ -374,6 +374,8 @@ struct qp_rq {
  *	socket lock
  * @user: who has it if it has no descriptor, else NULL
  * @user_priv: for @user
+ * @reader: where @user says on which processor datagrams are read: its number plus
+ *	one, negative as long as who reads there sleeps; 0 if that is not known. Or NULL
  * @interrupted: a signal or timeout ended qp_connect() while it waited. Under
  *	the socket lock
  * @recvs: receives taken by qp_recv_take() and not yet completed
@@ -417,6 +419,7 @@ struct qp_sock {
 	bool closing;
 	const struct qp_user *user;
 	void *user_priv;
+	const int *reader;
 	bool interrupted;
 	atomic_t recvs;
 	struct qp_mtable *mem;
@@ -743,6 +746,7 @@ struct qp_attr {
  * @tclass: traffic class of a connection that it begins, -1 for the usual one
  * @hop_limit: hop limit, likewise
  * @sl: service level, likewise
+ * @reader: where its user says who reads datagrams, see &qp_sock.reader; or NULL
  * @user: who has it
  * @priv: &qp_sock.user_priv
  */
@@ -759,6 +763,7 @@ struct qp_kern {
 	s16 tclass;
 	s16 hop_limit;
 	s16 sl;
+	const int *reader;
 	const struct qp_user *user;
 	void *priv;
 };

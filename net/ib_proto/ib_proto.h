@@ -168,6 +168,7 @@ struct afib_key {
  * @mib: counters of the network namespace
  * @read: of a datagram or raw socket: messages that are to be read next
  * @read_bytes: room that messages took that have been read. Under the lock of @read
+ * @reader: where that is done, &qp_sock.reader
  */
 struct afib_sock {
 	struct sock sk;
@@ -198,6 +199,7 @@ struct afib_sock {
 	struct afib_mib __percpu *mib;
 	struct sk_buff_head read ____cacheline_aligned_in_smp;
 	u32 read_bytes;
+	int reader;
 };
 
 static inline struct afib_sock *afib_sk(const struct sock *sk)

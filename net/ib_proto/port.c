@@ -112,6 +112,7 @@ static struct afib_port *afib_port_make(struct afib_sock *is, const struct ib_ad
 		.type		= QP_UD,
 		.ifindex	= is->sk.sk_bound_dev_if,
 		.qkey		= is->opts.qkey,
+		.reader		= &is->reader,
 		.user		= &afib_port_user,
 		.priv		= port,
 	};

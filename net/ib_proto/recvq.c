@@ -22,12 +22,27 @@
 void afib_recvq_add(struct sock *sk, struct sk_buff *skb)
 {
 	struct sk_buff_head *queue = &sk->sk_receive_queue;
+	int *reader = &afib_sk(sk)->reader;
 
 	spin_lock_bh(&queue->lock);
 	sock_skb_set_dropcount(sk, skb);
 	__skb_queue_tail(queue, skb);
 	spin_unlock_bh(&queue->lock);
 	sk->sk_data_ready(sk);
+	/* Who slept is awake */
+	if (READ_ONCE(*reader) < 0)
+		WRITE_ONCE(*reader, -*reader);
+}
+
+/* Say on which processor it is read, and whether who reads goes to sleep */
+static void afib_recvq_reader(struct afib_sock *is, bool sleeps)
+{
+	int cpu = raw_smp_processor_id() + 1;
+
+	if (sleeps)
+		cpu = -cpu;
+	if (READ_ONCE(is->reader) != cpu)
+		WRITE_ONCE(is->reader, cpu);
 }
 
 static bool afib_recvq_empty(const struct afib_sock *is)
@@ -91,9 +106,11 @@ static bool afib_recvq_news(const struct afib_sock *is)
 /* How long may it wait still? Negative: what a signal has made of the call */
 static long afib_recvq_wait(struct afib_sock *is, long timeo)
 {
-	long left = wait_event_interruptible_timeout(*sk_sleep(&is->sk),
-						     afib_recvq_news(is), timeo);
+	long left;
 
+	afib_recvq_reader(is, true);
+	left = wait_event_interruptible_timeout(*sk_sleep(&is->sk),
+						afib_recvq_news(is), timeo);
 	return left == -ERESTARTSYS ? sock_intr_errno(timeo) : left;
 }
 
@@ -118,8 +135,10 @@ struct sk_buff *afib_recvq_take(struct sock *sk, int flags, int *err)
 		if (*err)
 			return NULL;
 		skb = afib_recvq_try(is, flags & MSG_PEEK);
-		if (skb)
+		if (skb) {
+			afib_recvq_reader(is, false);
 			return skb;
+		}
 		*err = -EAGAIN;
 		if (!timeo)
 			return NULL;
@@ -158,9 +177,12 @@ __poll_t afib_recvq_poll(struct file *file, struct socket *sock,
 			 struct poll_table_struct *wait)
 {
 	__poll_t events = datagram_poll(file, sock, wait);
+	struct afib_sock *is = afib_sk(sock->sk);
 
-	if (!skb_queue_empty_lockless(&afib_sk(sock->sk)->read))
+	if (!skb_queue_empty_lockless(&is->read))
 		events |= EPOLLIN | EPOLLRDNORM;
+	if (!(events & EPOLLIN))
+		afib_recvq_reader(is, true);
 	return events;
 }
 

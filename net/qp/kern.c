@@ -47,6 +47,7 @@ static int qp_kern_init(struct qp_sock *qp, const struct qp_kern *kern)
 
 	qp->user = kern->user;
 	qp->user_priv = kern->priv;
+	qp->reader = kern->reader;
 	qp->port_qkey = kern->qkey;
 	qp_kern_update(qp, kern);
 	return qp_desc_apply(qp, &desc, 0, NULL);

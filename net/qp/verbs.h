@@ -489,6 +489,9 @@ struct verbs_ud {
  *	Before &verbs_qp.recv_lock and &verbs_qp.send_lock
  * @spinners: who takes them without being told, QP_SPIN_BEGIN to QP_SPIN_END
  * @direct: the device says so without a lock of its own, if it is in softirq
+ * @reader: &qp_sock.reader of who was told of a datagram last, or NULL. Under @lock
+ * @calling: that processor is asked to take completions
+ * @call: does that
  * @poll: takes them in softirq otherwise
  */
 struct verbs_cq {
@@ -496,6 +499,9 @@ struct verbs_cq {
 	spinlock_t lock;	/* taking completions */
 	atomic_t spinners;
 	bool direct;
+	const int *reader;
+	bool calling;
+	call_single_data_t call;
 	struct irq_poll poll;
 };
 

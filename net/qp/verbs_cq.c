@@ -8,7 +8,12 @@
  * said, and the completion is there as soon as the device has written it.
  *
  * qpemu works in softirq too, and says so without a lock: then it is emptied at
- * once. Sends and receives that are posted in softirq are posted here, with
+ * once. But whoever sends between two hosts of one machine receives for the other
+ * one as well, in that softirq, and has more to do than who reads. So datagrams are
+ * left to the processor of their reader, unless that one sleeps: who is woken by the
+ * first is there sooner if nothing comes between.
+ *
+ * Sends and receives that are posted in softirq are posted here, with
  * &verbs_cq.lock held, so what the device says meanwhile is not taken for that.
  */
 #include "verbs.h"
@@ -42,15 +47,51 @@ static int verbs_cq_poll(struct irq_poll *poll, int budget)
 	return done;
 }
 
-/* Take completions here and now. False if that cannot be, or is not all. */
+static void verbs_cq_called(void *data)
+{
+	struct verbs_cq *cq = data;
+
+	irq_poll_sched(&cq->poll);
+	/* Pairs with verbs_cq_end() */
+	smp_store_release(&cq->calling, false);
+}
+
+/* Have another processor take completions. False if that cannot be. */
+static bool verbs_cq_call(struct verbs_cq *cq, int cpu)
+{
+	/* It has not looked yet */
+	if (xchg(&cq->calling, true))
+		return true;
+	if (!smp_call_function_single_async(cpu, &cq->call))
+		return true;
+	WRITE_ONCE(cq->calling, false);
+	return false;
+}
+
+/* Take some here and now. True if that is all. Under the lock. */
+static bool verbs_cq_take(struct verbs_cq *cq, int budget)
+{
+	ib_process_cq_direct(cq->ib, budget);
+	return ib_req_notify_cq(cq->ib, VERBS_CQ_NOTIFY) <= 0;
+}
+
+/*
+ * Have completions taken at once, here or where they are read. False if that cannot
+ * be, or is not all.
+ */
 static bool verbs_cq_direct(struct verbs_cq *cq)
 {
+	int reader, cpu;
 	bool all;
 
 	if (!cq->direct || !in_serving_softirq() || !spin_trylock(&cq->lock))
 		return false;
-	all = ib_process_cq_direct(cq->ib, VERBS_CQ_BUDGET) < VERBS_CQ_BUDGET &&
-	      ib_req_notify_cq(cq->ib, VERBS_CQ_NOTIFY) <= 0;
+	reader = cq->reader ? READ_ONCE(*cq->reader) : 0;
+	cpu = abs(reader) - 1;
+	if (cpu < 0 || cpu == smp_processor_id())
+		all = verbs_cq_take(cq, VERBS_CQ_BUDGET);
+	else
+		all = (reader < 0 && verbs_cq_take(cq, 1)) || verbs_cq_call(cq, cpu);
 	spin_unlock(&cq->lock);
 	return all;
 }
@@ -87,6 +128,7 @@ int verbs_cq_make(struct verbs_cq *cq, struct ib_device *ibdev, u32 entries)
 	if (IS_ERR(ib))
 		return PTR_ERR(ib);
 	irq_poll_init(&cq->poll, VERBS_CQ_BUDGET, verbs_cq_poll);
+	INIT_CSD(&cq->call, verbs_cq_called, cq);
 	cq->direct = ibdev->ops.driver_id == RDMA_DRIVER_QPEMU;
 	spin_lock_bh(&cq->lock);
 	cq->ib = ib;
@@ -108,6 +150,8 @@ void verbs_cq_end(struct verbs_cq *cq)
 	if (!ib)
 		return;
 	/* With no queue pair the device says nothing; this waits for the softirq */
+	while (smp_load_acquire(&cq->calling))
+		cpu_relax();
 	irq_poll_disable(&cq->poll);
 	spin_lock_bh(&cq->lock);
 	cq->ib = NULL;

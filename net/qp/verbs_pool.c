@@ -127,7 +127,10 @@ static void verbs_buf_free(struct verbs_buf *b)
  * Receiving
  */
 
-/* Hand a message over to who it is for; softirqs are off */
+/*
+ * Hand a message over to who it is for; softirqs are off. Under the lock of the
+ * completion queue.
+ */
 static void verbs_pool_up(struct verbs_qp *v, struct sk_buff *skb,
 			  const struct ib_wc *wc)
 {
@@ -155,6 +158,7 @@ static void verbs_pool_up(struct verbs_qp *v, struct sk_buff *skb,
 	__skb_pull(skb, IB_GRH_BYTES);
 	atomic64_inc(&v->qp->rx_msgs);
 	atomic64_add(skb->len, &v->qp->rx_bytes);
+	v->ud->pool->cq.reader = v->qp->reader;
 	v->qp->user->recv(v->qp, skb);
 }
 
@@ -483,6 +487,8 @@ void verbs_pool_leave(struct verbs_qp *v)
 
 	rhashtable_remove_fast(&p->qps, &v->ud->pool_node, verbs_pool_params);
 	spin_lock_bh(&p->cq.lock);
+	if (p->cq.reader == v->qp->reader)
+		p->cq.reader = NULL;
 	spin_unlock_bh(&p->cq.lock);
 }
 
