@@ -466,6 +466,8 @@ static inline bool qp_backlog_room(const struct qp_sock *l)
 	       READ_ONCE(l->sk.sk_max_ack_backlog);
 }
 
+bool qp_busy_poll(const struct net *net, bool (*over)(const void *arg), const void *arg,
+		  const ktime_t *expires);
 void qp_set_state(struct qp_sock *qp, enum qp_state state);
 void qp_wake(struct qp_sock *qp, __poll_t events);
 void qp_hangup(struct qp_sock *qp);

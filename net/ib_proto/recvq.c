@@ -95,8 +95,9 @@ static struct sk_buff *afib_recvq_try(struct afib_sock *is, bool peek)
 	return skb;
 }
 
-static bool afib_recvq_news(const struct afib_sock *is)
+static bool afib_recvq_news(const void *arg)
 {
+	const struct afib_sock *is = arg;
 	const struct sock *sk = &is->sk;
 
 	return !afib_recvq_empty(is) || READ_ONCE(sk->sk_err) ||
@@ -108,7 +109,10 @@ static long afib_recvq_wait(struct afib_sock *is, long timeo)
 {
 	long left;
 
+	/* As good as asleep: who is looking needs no call to its processor */
 	afib_recvq_reader(is, true);
+	if (qp_busy_poll(sock_net(&is->sk), afib_recvq_news, is, NULL))
+		return timeo;
 	left = wait_event_interruptible_timeout(*sk_sleep(&is->sk),
 						afib_recvq_news(is), timeo);
 	return left == -ERESTARTSYS ? sock_intr_errno(timeo) : left;

@@ -931,15 +931,32 @@ static bool afib_stream_over(struct afib_conn *c)
 	return over;
 }
 
-/* Is there more to be read than was @seen, or will there be nothing? */
-static bool afib_stream_news(struct afib_conn *c, u32 seen)
+/* Is there more to be read than was @seen? */
+static bool afib_stream_more(const struct afib_conn *c, u32 seen)
 {
 	const struct sock *sk = &c->is.sk;
 
-	if (afib_stream_over(c))
-		return true;
 	return sk->sk_type == SOCK_SEQPACKET ? READ_ONCE(c->whole) :
 	       skb_queue_len_lockless(&sk->sk_receive_queue) > seen;
+}
+
+/* Is there, or will there be nothing? */
+static bool afib_stream_news(struct afib_conn *c, u32 seen)
+{
+	return afib_stream_over(c) || afib_stream_more(c, seen);
+}
+
+struct afib_stream_waiter {
+	const struct afib_conn *c;
+	u32 seen;
+};
+
+/* Without a lock that who receives wants */
+static bool afib_stream_look(const void *arg)
+{
+	const struct afib_stream_waiter *wait = arg;
+
+	return afib_stream_more(wait->c, wait->seen);
 }
 
 /*
@@ -948,11 +965,14 @@ static bool afib_stream_news(struct afib_conn *c, u32 seen)
  */
 static long afib_stream_wait(struct afib_conn *c, long timeo, u32 seen)
 {
+	const struct afib_stream_waiter wait = { .c = c, .seen = seen };
 	struct sock *sk = &c->is.sk;
 
 	release_sock(sk);
-	timeo = wait_event_interruptible_timeout(*sk_sleep(sk),
-						 afib_stream_news(c, seen), timeo);
+	if (!qp_busy_poll(sock_net(sk), afib_stream_look, &wait, NULL))
+		timeo = wait_event_interruptible_timeout(*sk_sleep(sk),
+							 afib_stream_news(c, seen),
+							 timeo);
 	lock_sock(sk);
 	return timeo;
 }

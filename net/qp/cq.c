@@ -169,9 +169,9 @@ static int qp_cq_wake_function(struct wait_queue_entry *entry,
 }
 
 /* How long to look before going to sleep, in microseconds */
-static unsigned int qp_cq_busy_poll(const struct qp_sock *qp)
+static unsigned int qp_busy_usecs(const struct net *net)
 {
-	return READ_ONCE(qp_pernet(sock_net(&qp->sk))->busy_poll);
+	return READ_ONCE(qp_pernet(net)->busy_poll);
 }
 
 static void qp_cq_look(struct qp_sock *qp, enum qp_spin step)
@@ -191,7 +191,7 @@ static void qp_cq_look(struct qp_sock *qp, enum qp_spin step)
  */
 bool qp_spin_begin(struct qp_sock *qp)
 {
-	if (!qp_cq_busy_poll(qp) || !single_task_running())
+	if (!qp_busy_usecs(sock_net(&qp->sk)) || !single_task_running())
 		return false;
 	qp_cq_look(qp, QP_SPIN_BEGIN);
 	return true;
@@ -209,38 +209,58 @@ void qp_spin_end(struct qp_sock *qp)
 }
 
 /* Looks between two glances at the clock, which may be slow to read */
-#define QP_CQ_LOOKS	32
+#define QP_BUSY_LOOKS	32
 
 /* May it go on spinning? Not if the CPU has something else to do. */
-static bool qp_cq_may_look(void)
+static bool qp_busy_may_look(void)
 {
 	return single_task_running() && !need_resched() && !signal_pending(current);
 }
 
-/*
- * Look for completions a short while before going to sleep, as long as the
- * CPU has nothing else to do: in a conversation the answer is often faster
- * than a context switch. True if the wait is over.
+/**
+ * qp_busy_poll() - look a short while before going to sleep
+ * @net: its net.qp.busy_poll says how long
+ * @over: looks: is the wait over?
+ * @arg: for @over
+ * @expires: until then at most, or NULL
+ *
+ * It does so as long as the CPU has nothing else to do: in a conversation the answer
+ * is often faster than a context switch.
+ *
+ * Context: process.
+ * Return: true if the wait is over.
  */
-static bool qp_cq_poll(const struct qp_cq_waiter *w, const ktime_t *expires)
+bool qp_busy_poll(const struct net *net, bool (*over)(const void *arg), const void *arg,
+		  const ktime_t *expires)
 {
 	ktime_t now, end = 0;
 	int i;
 
+	if (!qp_busy_usecs(net))
+		return false;
 	do {
-		for (i = 0; i < QP_CQ_LOOKS && qp_cq_may_look(); i++) {
-			qp_cq_look(w->qp, QP_SPIN_LOOK);
-			if (qp_cq_wait_over(w))
+		for (i = 0; i < QP_BUSY_LOOKS && qp_busy_may_look(); i++) {
+			if (over(arg))
 				return true;
 			cpu_relax();
 		}
 		now = ktime_get();
 		if (!end)
-			end = ktime_add_us(now, qp_cq_busy_poll(w->qp));
+			end = ktime_add_us(now, qp_busy_usecs(net));
 		if (expires && ktime_before(*expires, end))
 			end = *expires;
-	} while (i == QP_CQ_LOOKS && ktime_before(now, end));
+	} while (i == QP_BUSY_LOOKS && ktime_before(now, end));
 	return false;
+}
+EXPORT_SYMBOL_GPL(qp_busy_poll);
+
+/* Looks for completions. Is the wait over? */
+static bool qp_cq_over(const void *arg)
+{
+	const struct qp_cq_waiter *w = arg;
+
+	qp_cq_look(w->qp, QP_SPIN_LOOK);
+	return qp_cq_wait_over(w);
 }
 
 /* Sleep until the wait is over */
@@ -288,7 +308,7 @@ int qp_cq_wait(struct qp_sock *qp, u32 min, ktime_t *expires, bool spin)
 	int err = 0;
 
 	if (spin) {
-		over = over || qp_cq_poll(&w, expires);
+		over = over || qp_busy_poll(sock_net(&qp->sk), qp_cq_over, &w, expires);
 		qp_spin_end(qp);
 	}
 	if (!over)
