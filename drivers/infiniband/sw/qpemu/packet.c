@@ -243,6 +243,9 @@ struct sk_buff *qpemu_pkt_new(const struct qpemu_path *path, const struct qpemu_
  *
  * What takes several is shared out evenly: a single packet that is left over would
  * have its CRCs computed at both ends.
+ *
+ * Context: any.
+ * Return: bytes, whole packets unless they are the last.
  */
 u32 qpemu_pkt_share(u32 left, u32 most, u32 mtu)
 {
