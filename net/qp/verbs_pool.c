@@ -28,7 +28,7 @@
  * Receives of a pool: of how few it can be, and how many. With one more the latter
  * is what a ring has room for.
  */
-#define VERBS_POOL_MIN		128
+#define VERBS_POOL_MIN		255
 #define VERBS_POOL_MAX		1023
 
 /* So long a message is copied, bytes without the header in front of it */
