@@ -149,7 +149,7 @@ void verbs_cq_end(struct verbs_cq *cq)
 
 	if (!ib)
 		return;
-	/* With no queue pair the device says nothing; this waits for the softirq */
+	/* With no queue pair the device says nothing. Wait for the call, then for the softirq */
 	while (smp_load_acquire(&cq->calling))
 		cpu_relax();
 	irq_poll_disable(&cq->poll);

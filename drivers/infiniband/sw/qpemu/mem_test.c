@@ -659,6 +659,7 @@ static void test_local_dma(struct kunit *test)
 	struct qpemu_sge sge = { .addr = at, .length = 8, .lkey = QPEMU_LOCAL_DMA_LKEY };
 	struct ib_uqp_object *process = kunit_kzalloc(test, 1, GFP_KERNEL);
 
+	KUNIT_ASSERT_NOT_NULL(test, process);
 	KUNIT_EXPECT_EQ(test, qpemu_sges_write(w->qp[0], &sge, 1, 0, &word, 8), 0);
 	KUNIT_EXPECT_EQ(test, *(u64 *)(uintptr_t)at, 7);
 	word = 0;

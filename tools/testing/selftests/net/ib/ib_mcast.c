@@ -261,8 +261,8 @@ TEST(multicast_port)
 
 #ifdef QP_IB
 /*
- * Who joins waits for the subnet manager, 3 s at least. Meanwhile the socket is there for others: it
- * takes options, and messages are sent to a group that it is in.
+ * Who joins waits for the subnet manager, 3 s at least. Meanwhile the socket is there
+ * for others: it takes options, and messages are sent to a group that it is in.
  */
 TEST_F(dgram, multicast_unanswered)
 {
