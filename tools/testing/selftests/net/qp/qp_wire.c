@@ -637,6 +637,27 @@ TEST_F_TIMEOUT(wire, loss, 600)
 }
 
 /*
+ * A queue of this host that is full: what it drops is lost, and is sent again. So
+ * are the messages of those who connect after that.
+ */
+TEST_F_TIMEOUT(wire, full_queue, 300)
+{
+	PAIR();
+	for (int host = QT_CLIENT; host <= QT_SERVER; host++)
+		ASSERT_EQ(0, qt_sh(self->hosts, host, "tc qdisc add dev veth0 "
+				   "root netem delay 1ms limit 12"));
+	ASSERT_EQ(0, move(self, QP_OP_SEND, 1));
+	ASSERT_EQ(0, move(self, QP_OP_WRITE, 2));
+	ASSERT_EQ(0, move(self, QP_OP_READ, 3));
+	lq_close(&self->a);
+	lq_close(&self->b);
+	qt_unbuf(&self->abuf);
+	qt_unbuf(&self->bbuf);
+	PAIR();
+	EXPECT_WORKS(&self->a, &self->b);
+}
+
+/*
  * What is posted without a completion has been sent when a later one completes:
  * on a slow link too, who writes to it again changes nothing at the peer
  */
