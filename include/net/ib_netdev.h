@@ -21,8 +21,8 @@
  * GRH, of the protocol ETH_P_IBOE, or a BTH, ETH_P_IB. Super-packets and trains
  * (SKB_GSO_ROCE, see there) have a length of 0 in the LRH.
  *
- * None of this needs a symbol of the module that makes the netdevices: a driver works
- * without it. A port whose netdevice is down, or has no carrier, carries subnet
+ * No driver needs a symbol of the module that makes the netdevices: it works without
+ * it. A port whose netdevice is down, or has no carrier, carries subnet
  * management alone, which does not pass the netdevice then.
  */
 #ifndef _NET_IB_NETDEV_H
@@ -59,6 +59,24 @@ struct ib_netdev_ops {
 	void (*stats)(struct ib_device *ibdev, u32 port,
 		      struct rtnl_link_stats64 *stats);
 };
+
+/**
+ * struct ib_netdev_listener - who hears of packets that come
+ * @node: the netdevices'
+ * @net: of those in this network namespace
+ * @hear: a packet has come to a netdevice, is in form, and nobody has refused it;
+ *	skb->data is at the LRH, which is in the linear part. The driver has it next: it
+ *	may be cloned, and not be changed. Softirq, RCU
+ */
+struct ib_netdev_listener {
+	struct hlist_node node;
+	struct net *net;
+	void (*hear)(struct ib_netdev_listener *l, struct sk_buff *skb);
+};
+
+u16 ib_netdev_lid(const struct net_device *ndev);
+void ib_netdev_listen(struct ib_netdev_listener *l);
+void ib_netdev_unlisten(struct ib_netdev_listener *l);
 
 /**
  * netif_is_ib_port() - is it the netdevice of a port of an RDMA device?

@@ -720,9 +720,9 @@ static inline u32 qp_rmsg_lid(const struct qp_rmsg *m)
  * @qpn: number of the peer's queue pair on its port; 0: it is asked for it, and
  *	says it
  * @qkey: its Q_Key, likewise
- * @tclass: traffic class, -1 for what is usual
- * @hop_limit: hop limit, -1 likewise
- * @sl: service level, -1 likewise
+ * @tclass: traffic class, -1 for what is usual; what is used comes back
+ * @hop_limit: hop limit, likewise
+ * @sl: service level, likewise
  * @lid: LID of the peer, 0 if it has none; comes back
  */
 struct qp_attr {

@@ -125,6 +125,14 @@ u32 afib_addr_qpn(u64 sid)
 	return (sid & IB_SID_QPN_MASK) == IB_SID_QPN ? (u32)(sid & ~IB_SID_QPN_MASK) : 0;
 }
 
+/* The LID that a GID names in place of a GUID, or 0 */
+u32 afib_addr_lid(const struct ib_addr *gid)
+{
+	u64 guid = be64_to_cpu(gid->sib_interface_id);
+
+	return guid >> 32 == IB_GUID_LID >> 32 ? (u32)guid : 0;
+}
+
 /* Can there be somebody with this service ID? Queue pairs 0 and 1 are for
  * management, and the highest number means a group (IBA v1 9.2.3).
  */

@@ -194,6 +194,9 @@ static int afib_dest_from(struct afib_dest *dest, struct afib_port *port,
 	dest->dest = d;
 	dest->qpn = attr->qpn;
 	dest->lid = attr->lid;
+	dest->tclass = attr->tclass;
+	dest->hop_limit = attr->hop_limit;
+	dest->sl = attr->sl;
 	return 0;
 }
 

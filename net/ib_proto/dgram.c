@@ -70,20 +70,31 @@ static void afib_dgram_kick(struct afib_sock *is)
 	afib_port_put(port);
 }
 
+/* The room in front of a message: of a packet for headers, else for its address */
+static size_t afib_dgram_room(const struct afib_sock *is, bool known)
+{
+	if (afib_is_raw(&is->sk))
+		return AFIB_RAW_HEADROOM;
+	return known ? 0 : IB_ERR_ROOM;
+}
+
+static_assert(AFIB_RAW_HEADROOM >= IB_ERR_ROOM);
+
 /* Take it from user space, with so many bytes of room in front */
 static struct sk_buff *afib_dgram_skb(struct afib_sock *is, struct msghdr *msg,
 				      size_t len, size_t room)
 {
+	size_t bytes = room + len + (afib_is_raw(&is->sk) ? AFIB_RAW_TAILROOM : 0);
 	bool nonblock = msg->msg_flags & MSG_DONTWAIT;
 	struct sock *sk = &is->sk;
 	struct sk_buff *skb;
 	int err;
 
-	skb = sock_alloc_send_skb(sk, room + len, true, &err);
+	skb = sock_alloc_send_skb(sk, bytes, true, &err);
 	if (!skb && err == -EAGAIN && !nonblock) {
 		/* What waits for more to come is what there is no room for */
 		afib_dgram_kick(is);
-		skb = sock_alloc_send_skb(sk, room + len, false, &err);
+		skb = sock_alloc_send_skb(sk, bytes, false, &err);
 	}
 	if (!skb) {
 		if (err == -EAGAIN || err == -ENOBUFS)
@@ -113,9 +124,8 @@ static void afib_dgram_sent(struct afib_sock *is, const struct afib_dest *dest,
 			len);
 }
 
-/* Send it; the caller's reference to @dest is consumed, and @skb if that succeeds */
-static int afib_dgram_send(struct afib_sock *is, struct afib_dest *dest,
-			   struct sk_buff *skb, bool more)
+static int afib_dgram_out(struct afib_sock *is, struct afib_dest *dest,
+			  struct sk_buff *skb, bool more)
 {
 	struct afib_port *port = dest->port;
 	u32 len = skb->len;
@@ -135,6 +145,19 @@ static int afib_dgram_send(struct afib_sock *is, struct afib_dest *dest,
 			afib_port_hold_back(port);
 		afib_dgram_sent(is, dest, len);
 	}
+	return err;
+}
+
+/* Send it; the caller's reference to @dest is consumed, and @skb if that succeeds */
+static int afib_dgram_send(struct afib_sock *is, struct afib_dest *dest,
+			   struct sk_buff *skb, bool more)
+{
+	int err;
+
+	if (afib_is_raw(&is->sk))
+		err = afib_raw_native_out(dest, skb);
+	else
+		err = afib_dgram_out(is, dest, skb, more);
 	afib_dest_put(dest);
 	return err;
 }
@@ -250,12 +273,62 @@ static struct afib_dest *afib_dgram_dest(struct afib_sock *is, const struct msgh
 	return dest;
 }
 
+static size_t afib_dgram_max(const struct afib_sock *is, const struct afib_dest *dest)
+{
+	if (afib_is_raw(&is->sk))
+		return AFIB_RAW_MAX;
+	return dest ? READ_ONCE(dest->port->qp->max_msg) : QP_MAX_DGRAM;
+}
+
+/**
+ * afib_dgram_post() - send a message
+ * @is: the socket, for datagrams or packets
+ * @msg: the message
+ * @len: its length, bytes
+ * @key: where to
+ * @dest: where that is, or NULL; the reference is consumed
+ *
+ * Context: process, may sleep.
+ * Return: 0, -EMSGSIZE, as afib_dest_get(), or as there is no memory for it.
+ */
+int afib_dgram_post(struct afib_sock *is, struct msghdr *msg, size_t len,
+		    const struct afib_key *key, struct afib_dest *dest)
+{
+	struct sk_buff *skb;
+	int err;
+
+	/* Who waits, waits for room first, and has it while the peer is asked */
+	if (len > afib_dgram_max(is, dest)) {
+		afib_dest_put(dest);
+		return -EMSGSIZE;
+	}
+	skb = afib_dgram_skb(is, msg, len, afib_dgram_room(is, dest));
+	if (IS_ERR(skb)) {
+		afib_dest_put(dest);
+		return PTR_ERR(skb);
+	}
+	if (!dest)
+		dest = afib_dgram_dest(is, msg, key);
+	err = PTR_ERR_OR_ZERO(dest);
+	if (!err && dest)
+		err = afib_dgram_send(is, dest, skb, msg->msg_flags & MSG_BATCH);
+	if (err) {
+		kfree_skb(skb);
+		return err;
+	}
+	if (dest)
+		return 0;
+	*IB_KEY(skb) = *key;
+	skb_queue_tail(&is->pending, skb);
+	queue_work(afib_wq, &is->work);
+	return 0;
+}
+
 static int afib_dgram_try(struct afib_sock *is, struct msghdr *msg, size_t len)
 {
 	struct afib_opts opts = is->opts;
 	struct afib_dest *dest = NULL;
 	struct sock *sk = &is->sk;
-	struct sk_buff *skb;
 	struct afib_key key;
 	int err;
 
@@ -269,33 +342,7 @@ static int afib_dgram_try(struct afib_sock *is, struct msghdr *msg, size_t len)
 	err = afib_dgram_control(sk, msg, &opts);
 	if (!err)
 		err = afib_dgram_key(is, msg, &opts, &key, &dest);
-	if (err)
-		return err;
-	/* Who waits, waits for room first, and has it while the peer is asked */
-	if (len > (dest ? READ_ONCE(dest->port->qp->max_msg) : QP_MAX_DGRAM)) {
-		afib_dest_put(dest);
-		return -EMSGSIZE;
-	}
-	skb = afib_dgram_skb(is, msg, len, dest ? 0 : IB_ERR_ROOM);
-	if (IS_ERR(skb)) {
-		afib_dest_put(dest);
-		return PTR_ERR(skb);
-	}
-	if (!dest)
-		dest = afib_dgram_dest(is, msg, &key);
-	err = PTR_ERR_OR_ZERO(dest);
-	if (!err && dest)
-		err = afib_dgram_send(is, dest, skb, msg->msg_flags & MSG_BATCH);
-	if (err) {
-		kfree_skb(skb);
-		return err;
-	}
-	if (dest)
-		return 0;
-	*IB_KEY(skb) = key;
-	skb_queue_tail(&is->pending, skb);
-	queue_work(afib_wq, &is->work);
-	return 0;
+	return err ?: afib_dgram_post(is, msg, len, &key, dest);
 }
 
 /**

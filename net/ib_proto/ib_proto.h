@@ -217,6 +217,7 @@ static inline struct afib_sock *afib_sk(const struct sock *sk)
  * @pkey: partition that the queue pair is in
  * @qp: the queue pair; NULL while it is made
  * @gone: it is of no use any more
+ * @ifindex: the netdevice that packets go by, 0 if it was not looked for yet
  * @held: when the last message was told to wait for the next one, jiffies
  * @late: sends what sendmmsg() left behind
  */
@@ -229,6 +230,7 @@ struct afib_port {
 	u16 pkey;
 	struct qp_sock *qp;
 	bool gone;
+	int ifindex;
 	unsigned long held;
 	struct delayed_work late;
 };
@@ -243,6 +245,9 @@ struct afib_port {
  * @dest: of the port's queue pair, if not @err
  * @qpn: number of the peer's queue pair
  * @lid: the peer's LID, 0 if it has none
+ * @tclass: traffic class
+ * @hop_limit: hop limit
+ * @sl: service level
  * @err: why it is not known
  * @expires: when it is looked for again, jiffies
  */
@@ -255,6 +260,9 @@ struct afib_dest {
 	void *dest;
 	u32 qpn;
 	u32 lid;
+	u8 tclass;
+	u8 hop_limit;
+	u8 sl;
 	int err;
 	unsigned long expires;
 };
@@ -398,6 +406,7 @@ void afib_addr_make(struct sockaddr_ib *addr, const struct ib_addr *gid, u16 pke
 		    u32 scope, u64 sid);
 u64 afib_addr_of_qpn(u32 qpn);
 u32 afib_addr_qpn(u64 sid);
+u32 afib_addr_lid(const struct ib_addr *gid);
 bool afib_addr_sid_valid(u64 sid);
 
 /* service.c */
@@ -441,8 +450,26 @@ extern const struct proto_ops afib_raw_ops;
 
 void afib_raw_start(struct sock *sk);
 
+static inline bool afib_is_raw(const struct sock *sk)
+{
+	return sk->sk_type == SOCK_RAW;
+}
+
+/* raw_native.c */
+
+/* What a packet may have in front of its BTH and behind it, bytes */
+#define AFIB_RAW_HEADROOM	128
+#define AFIB_RAW_TAILROOM	8
+
+/* The longest packet from its BTH on: headers come to the largest payload, bytes */
+#define AFIB_RAW_MAX		(QP_MAX_DGRAM + 64)
+
+int afib_raw_native_out(struct afib_dest *dest, struct sk_buff *skb);
+
 /* dgram.c */
 int afib_dgram_control(struct sock *sk, struct msghdr *msg, struct afib_opts *opts);
+int afib_dgram_post(struct afib_sock *is, struct msghdr *msg, size_t len,
+		    const struct afib_key *key, struct afib_dest *dest);
 bool afib_dgram_recv(struct qp_sock *qp, struct sk_buff *skb);
 int afib_dgram_sendmsg(struct socket *sock, struct msghdr *msg, size_t len);
 int afib_dgram_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,

@@ -123,6 +123,21 @@ void ib_netdev_link_apply(struct ib_netdev *ind, const struct ib_netdev_link *li
 		netdev_state_change(ind->ndev);
 }
 
+/**
+ * ib_netdev_lid() - the LID of a port, as last heard of
+ * @ndev: its netdevice, netif_is_ib_port()
+ *
+ * Context: any.
+ * Return: the LID, 0 if it has none.
+ */
+u16 ib_netdev_lid(const struct net_device *ndev)
+{
+	const struct ib_netdev *ind = netdev_priv(ndev);
+
+	return READ_ONCE(ind->link.attr.lid);
+}
+EXPORT_SYMBOL_GPL(ib_netdev_lid);
+
 void ib_netdev_look_work(struct work_struct *work)
 {
 	struct ib_netdev *ind = container_of(work, struct ib_netdev, look);

@@ -11,6 +11,7 @@
  * nowhere: that is checked here for all of them.
  */
 #include <linux/netdevice.h>
+#include <linux/rculist.h>
 #include <net/gso.h>
 
 #include "netdev.h"
@@ -56,6 +57,50 @@ netdev_tx_t ib_netdev_xmit(struct sk_buff *skb, struct net_device *ndev)
 	return ind->ops->xmit(ind->ibdev, ind->port, skb) ? NET_XMIT_DROP : NETDEV_TX_OK;
 }
 
+/*
+ * Listeners
+ */
+
+static DEFINE_SPINLOCK(ib_netdev_listeners_lock);	/* changes */
+static HLIST_HEAD(ib_netdev_listeners);
+
+/**
+ * ib_netdev_listen() - hear of packets that come
+ * @l: who hears of them
+ *
+ * Context: process.
+ */
+void ib_netdev_listen(struct ib_netdev_listener *l)
+{
+	spin_lock(&ib_netdev_listeners_lock);
+	hlist_add_head_rcu(&l->node, &ib_netdev_listeners);
+	spin_unlock(&ib_netdev_listeners_lock);
+}
+EXPORT_SYMBOL_GPL(ib_netdev_listen);
+
+/**
+ * ib_netdev_unlisten() - hear of them no more
+ * @l: who heard of them; may still do so for an RCU grace period
+ *
+ * Context: process.
+ */
+void ib_netdev_unlisten(struct ib_netdev_listener *l)
+{
+	spin_lock(&ib_netdev_listeners_lock);
+	hlist_del_rcu(&l->node);
+	spin_unlock(&ib_netdev_listeners_lock);
+}
+EXPORT_SYMBOL_GPL(ib_netdev_unlisten);
+
+static void ib_netdev_tell(const struct net_device *ndev, struct sk_buff *skb)
+{
+	struct ib_netdev_listener *l;
+
+	hlist_for_each_entry_rcu(l, &ib_netdev_listeners, node)
+		if (net_eq(l->net, dev_net(ndev)))
+			l->hear(l, skb);
+}
+
 /* The same of one that has come. Nothing but this hears of it, nor may */
 rx_handler_result_t ib_netdev_rx(struct sk_buff **pskb)
 {
@@ -72,6 +117,7 @@ rx_handler_result_t ib_netdev_rx(struct sk_buff **pskb)
 	__skb_push(skb, IB_LRH_LEN);
 	if (unlikely(!ib_netdev_packet_ok(skb)))
 		goto drop;
+	ib_netdev_tell(ndev, skb);
 	ind->ops->rx(ind->ibdev, ind->port, skb);
 	return RX_HANDLER_CONSUMED;
 

@@ -18,9 +18,16 @@ static void afib_port_gone(struct qp_sock *qp)
 	WRITE_ONCE(port->gone, true);
 }
 
-static const struct qp_user afib_port_user = {
-	.recv	= afib_dgram_recv,
-	.gone	= afib_port_gone,
+/* &qp_user.recv: who wants packets has a queue pair for its ways, and for groups */
+static bool afib_port_deaf(struct qp_sock *qp, struct sk_buff *skb)
+{
+	consume_skb(skb);
+	return true;
+}
+
+static const struct qp_user afib_port_users[] = {
+	{ .recv = afib_dgram_recv, .gone = afib_port_gone },
+	{ .recv = afib_port_deaf, .gone = afib_port_gone },
 };
 
 /*
@@ -113,7 +120,7 @@ static struct afib_port *afib_port_make(struct afib_sock *is, const struct ib_ad
 		.ifindex	= is->sk.sk_bound_dev_if,
 		.qkey		= is->opts.qkey,
 		.reader		= &is->reader,
-		.user		= &afib_port_user,
+		.user		= &afib_port_users[afib_is_raw(&is->sk)],
 		.priv		= port,
 	};
 	struct qp_sock *qp;

@@ -513,6 +513,9 @@ void *verbs_resolve_attr(struct qp_sock *qp, struct sockaddr_storage *name,
 		attr->qpn = ah->qpn;
 		attr->qkey = ah->qkey;
 		attr->lid = ah->dlid;
+		attr->tclass = ah->tclass;
+		attr->hop_limit = ah->hop_limit;
+		attr->sl = ah->sl;
 	}
 	return ah;
 }

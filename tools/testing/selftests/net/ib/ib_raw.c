@@ -8,6 +8,9 @@
 #include <signal.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -72,6 +75,18 @@ static int raw_at(enum qt_host host, const struct sockaddr_ib *addr, __u32 qpn)
 		return fd;
 	close(fd);
 	return -1;
+}
+
+/* The next packet that is no management datagram: a port of InfiniBand has those, too */
+static ssize_t hear(int fd, struct packet *p, struct sockaddr_ib *from)
+{
+	ssize_t n;
+
+	do {
+		memset(p, 0, sizeof(*p));
+		n = ib_recvfrom(fd, p, sizeof(*p), 0, from);
+	} while (n >= (ssize_t)BTH && ntohl(p->qpn) < 2);
+	return n;
 }
 
 /* Who may have one: root, and who is root in a user namespace of the network's */
@@ -148,23 +163,29 @@ TEST_F(dgram, raw_names)
 
 TEST_F(dgram, raw_wrong)
 {
-	static struct packet p;
+	/* what is too long for Ethernet; and where the MTU is 1024, and for any */
+	static const size_t long_ones[] = { 1476, 1100, 4164 };
 	struct sockaddr_ib to = self->b.addr, none = ib_any(0);
+	static struct packet p[4];
 	int fd = raw_at(QT_CLIENT, &self->a.addr, 0);
 
 	ASSERT_LE(0, fd);
-	make(&p, RC_SEND, 5, sizeof(p), 1);
+	make(p, RC_SEND, 5, sizeof(*p), 1);
 	EXPECT_ERRNO(EDESTADDRREQ, send(fd, &p, 12, 0));
 	for (int len = 0; len < 20; len++) {
 		if (len != 12 && len != 16)
 			EXPECT_ERRNO_AT(EINVAL, ib_sendto(fd, &p, len, 0, &to),
 					"length %d", len);
 	}
-	EXPECT_ERRNO(EMSGSIZE, ib_sendto(fd, &p, 1476, 0, &to));
+	for (int i = !self->version; i < (self->version ? 1 : 3); i++)
+		EXPECT_ERRNO_AT(EMSGSIZE, ib_sendto(fd, &p, long_ones[i], 0, &to),
+				"length %zu", long_ones[i]);
+	if (!self->version)
+		EXPECT_EQ(1096, ib_sendto(fd, &p, 1096, 0, &to));
 	EXPECT_ERRNO(EINVAL, ib_sendto(fd, &p, 12, 0, &none));
 	EXPECT_ERRNO(EOPNOTSUPP, ib_sendto(fd, &p, 12, MSG_OOB, &to));
 	EXPECT_ERRNO(EFAULT, ib_sendto(fd, (void *)8, 12, 0, &to));
-	to = ib_addr(10 - self->version, QT_SERVER, 0);
+	to = ib_addr(self->version == 4 ? 6 : 4, QT_SERVER, 0);
 	EXPECT_ERRNO(EINVAL, ib_sendto(fd, &p, 12, 0, &to));
 	to = ib_text_addr("::ffff:10.77.0.1", 0);
 	close(fd);
@@ -196,9 +217,7 @@ TEST_F(dgram, raw_packets)
 			TH_LOG("%zu: %s", len, strerror(errno));
 		}
 		for (int i = 0; i < 3; i += 2) {
-			memset(&in, 0, sizeof(in));
-			ASSERT_EQ(len, ib_recvfrom(rx[i], &in, sizeof(in), 0,
-						   &from)) {
+			ASSERT_EQ(len, hear(rx[i], &in, &from)) {
 				TH_LOG("%zu, %d: %s", len, i, strerror(errno));
 			}
 			EXPECT_EQ(0, memcmp(&in, &out, len));
@@ -412,7 +431,10 @@ TEST_F(dgram, raw_overflow)
 /* Others' eyes: tshark finds nothing wrong, and roce_check, which computes the ICRC */
 TEST_F(dgram, raw_captured)
 {
-	char cmd[1024], dir[512], file[64], *slash;
+	/* how tshark is told what a whole packet is, and editcap takes Ethernet away */
+	static const char *const native[] = { "", "editcap -F pcap -T user0 -C 14 ",
+		"-o 'uat:user_dlts:\"User 0 (DLT=147)\",\"infiniband\",\"0\",\"\",\"0\",\"\"'" };
+	char cmd[1500], dir[512], file[64], *slash;
 	static struct packet p;
 	ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
 	int tx;
@@ -427,10 +449,10 @@ TEST_F(dgram, raw_captured)
 	ASSERT_LE(0, tx);
 	snprintf(file, sizeof(file), "/tmp/ib_raw.%d.%d", getpid(), self->version);
 	snprintf(cmd, sizeof(cmd), "tcpdump -U --immediate-mode -i veth0 -s 0 "
-		 "-w %s.pcap udp port 4791 "
+		 "-w %s.pcap %s "
 		 "2>%s.log & echo $! >%s.pid; for i in $(seq 100); do "
 		 "grep -q listening %s.log && exit; sleep .05; done; exit 1",
-		 file, file, file, file);
+		 file, self->version ? "udp port 4791" : "", file, file, file);
 	ASSERT_EQ(0, qt_sh(IB_HOSTS, QT_SERVER, "%s", cmd));
 	for (int i = 0; i < 50; i++) {
 		size_t len = datagram(&p, ib_get(self->b.fd, IB_QPN), "0123456789A", 1 + i % 11);
@@ -443,9 +465,11 @@ TEST_F(dgram, raw_captured)
 	usleep(500000);
 	snprintf(cmd, sizeof(cmd), "kill $(cat %s.pid); sleep .3; "
 		 "%s/roce_check %s.pcap >%s.check && "
-		 "[ $(tshark -r %s.pcap -Y 'infiniband.bth.opcode == 100 && "
+		 "%s %s.pcap %s.ib && "
+		 "[ $(tshark %s -r %s.ib -Y 'infiniband.bth.opcode == 100 && "
 		 "!_ws.malformed' 2>/dev/null | wc -l) -ge 50 ]",
-		 file, dir, file, file, file);
+		 file, dir, file, file, self->version ? "cp" : native[1], file, file,
+		 self->version ? "" : native[2], file);
 	EXPECT_EQ(0, qt_sh(IB_HOSTS, QT_SERVER, "%s", cmd)) {
 		snprintf(cmd, sizeof(cmd), "cat %s.check %s.log >&2; "
 			 "tshark -r %s.pcap >&2", file, file, file);
@@ -453,5 +477,205 @@ TEST_F(dgram, raw_captured)
 	}
 	close(tx);
 }
+
+/* A packet socket on the netdevice that packets of this host go by */
+static int tap(struct sockaddr_ll *at)
+{
+	struct if_nameindex *all = if_nameindex();
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+
+	*at = (struct sockaddr_ll){ .sll_family = AF_PACKET,
+				    .sll_protocol = htons(ETH_P_ALL) };
+	for (struct if_nameindex *i = all; i && i->if_index; i++) {
+#ifdef QP_IB
+		if (!strncmp(i->if_name, "qt_ib_", 6))
+#else
+		if (!strcmp(i->if_name, "veth0"))
+#endif
+			at->sll_ifindex = i->if_index;
+	}
+	if_freenameindex(all);
+	return !at->sll_ifindex || bind(fd, (void *)at, sizeof(*at)) ? -1 : fd;
+}
+
+/* What has a wrong ICRC, or is not whole, is not seen */
+TEST_F(dgram, raw_icrc)
+{
+	int tx = raw_at(QT_CLIENT, &self->a.addr, 0);
+	int rx = raw_at(QT_SERVER, &self->b.addr, 90);
+	static struct packet p, in;
+	struct sockaddr_ll at, from;
+	socklen_t len = sizeof(from);
+	char wire[2048];
+	int fd = tap(&at);
+	ssize_t n;
+
+	ASSERT_LE(0, tx);
+	ASSERT_LE(0, rx);
+	ASSERT_LE(0, fd);
+	make(&p, RC_SEND, 90, 400, 1);
+	ASSERT_EQ(400, ib_sendto(tx, &p, 400, 0, &self->b.addr));
+	EXPECT_EQ(400, recv(rx, &in, sizeof(in), 0));
+	do {
+		n = recvfrom(fd, wire, sizeof(wire), 0, (void *)&from, &len);
+		ASSERT_LT(0, n);
+	} while (from.sll_pkttype != PACKET_OUTGOING ||
+		 n < 404 || memcmp(wire + n - 404, &p, 400));
+	/* the same again; with a bit that is wrong; without the ICRC; the same again */
+	at.sll_protocol = from.sll_protocol;
+	ASSERT_EQ(n, sendto(fd, wire, n, 0, (void *)&at, sizeof(at)));
+	EXPECT_EQ(400, recv(rx, &in, sizeof(in), 0));
+	wire[n - 5] ^= 1;
+	ASSERT_EQ(n, sendto(fd, wire, n, 0, (void *)&at, sizeof(at)));
+	wire[n - 5] ^= 1;
+	ASSERT_EQ(n - 4, sendto(fd, wire, n - 4, 0, (void *)&at, sizeof(at)));
+	EXPECT_TRUE(ib_silent(rx));
+	ASSERT_EQ(n, sendto(fd, wire, n, 0, (void *)&at, sizeof(at)));
+	EXPECT_EQ(400, recv(rx, &in, sizeof(in), 0));
+	close(tx);
+	close(rx);
+	close(fd);
+}
+
+#ifdef QP_IB
+/* Of the port of a host: a small number, as there are but two */
+static __u16 ib_lid(enum qt_host host)
+{
+	return qt_sh(IB_HOSTS, host, "exit $(($(cat /sys/class/infiniband/qt_ib_*/ports/1/lid)))");
+}
+
+/* Where a port is known by no more than its LID, and a packet says no more either */
+TEST_F(dgram, raw_lid)
+{
+	static struct ib_msg m;
+	static struct packet p;
+	const struct ib_info *info;
+	struct sockaddr_ib own, to, host = ib_addr(0, QT_CLIENT, 0);
+	int a = raw_at(QT_CLIENT, &self->a.addr, 77);
+	int b = raw_at(QT_SERVER, &self->b.addr, 78);
+	int c;
+
+	ASSERT_LE(0, a);
+	ASSERT_LE(0, b);
+	ASSERT_EQ(0, ib_set(b, IB_RECVINFO, 1));
+	to = self->b.addr;
+	to.sib_addr.sib_interface_id = htobe64(IB_GUID_LID | ib_lid(QT_SERVER));
+	own = self->a.addr;
+	own.sib_addr.sib_interface_id = htobe64(IB_GUID_LID | ib_lid(QT_CLIENT));
+	make(&p, RC_SEND, 78, 40, 1);
+	ASSERT_EQ(40, ib_sendto(a, &p, 40, 0, &to));
+	ASSERT_EQ(40, ib_recvmsg(b, &m, 0));
+	EXPECT_EQ(0, memcmp(m.data, &p, 40));
+	EXPECT_TRUE(ib_same_gid(&own, &m.from));
+	info = ib_info(&m);
+	ASSERT_NE(NULL, info);
+	EXPECT_EQ(0, info->flags);
+	/* which is an address to answer to */
+	make(&p, RC_SEND, 77, 16, 2);
+	ASSERT_EQ(16, ib_sendto(b, &p, 16, 0, &m.from));
+	EXPECT_EQ(16, recv(a, &p, sizeof(p), 0));
+	/* who is connected knows its peer's LID once it has sent something */
+	c = raw_at(QT_SERVER, &self->b.addr, 79);
+	ASSERT_EQ(0, ib_connect(c, &host));
+	make(&p, RC_SEND, 79, 20, 3);
+	ASSERT_EQ(20, ib_sendto(a, &p, 20, 0, &to));
+	EXPECT_TRUE(ib_silent(c));
+	EXPECT_EQ(20, send(c, &p, 20, 0));
+	ASSERT_EQ(20, ib_sendto(a, &p, 20, 0, &to));
+	EXPECT_EQ(20, recv(c, &p, sizeof(p), 0));
+	close(a);
+	close(b);
+	close(c);
+}
+
+/* A packet to a group; its sender need not be in it */
+TEST_F(dgram, raw_group)
+{
+	struct sockaddr_ib group = ib_group(0, 20);
+	struct ib_mreq mreq = { .mgid = group.sib_addr, .flags = IB_MREQ_SENDONLY };
+	static struct packet p, in;
+	struct sockaddr_ib from, host = ib_addr(0, QT_CLIENT, 0);
+	int tx = raw_at(QT_CLIENT, &self->a.addr, 0);
+	int rx = ib_open(QT_SERVER, SOCK_RAW);
+	size_t len;
+	char text[8];
+
+	ASSERT_LE(0, tx);
+	ASSERT_LE(0, rx);
+	len = datagram(&p, 0xffffff, "a group", 8);
+	EXPECT_ERRNO(EHOSTUNREACH, ib_sendto(tx, &p, len, 0, &group));
+	ASSERT_EQ(0, ib_join(&self->b, 0, 20, 0));
+	ASSERT_EQ(0, setsockopt(tx, SOL_IB, IB_ADD_MEMBERSHIP, &mreq, sizeof(mreq)));
+	ASSERT_EQ(len, ib_sendto(tx, &p, len, 0, &group));
+	EXPECT_EQ(8, ib_recvfrom(self->b.fd, text, sizeof(text), 0, &from));
+	EXPECT_STREQ("a group", text);
+	EXPECT_TRUE(ib_same_gid(&from, &host));
+	ASSERT_EQ(len, hear(rx, &in, &from));
+	EXPECT_EQ(0, memcmp(&in, &p, len));
+	close(tx);
+	close(rx);
+}
+
+/* Who does not wait until the subnet administration has said the way sends all the same */
+TEST_F(dgram, raw_nonblock)
+{
+	static struct packet p;
+	int tx = raw_at(QT_CLIENT, &self->a.addr, 0);
+	int rx = raw_at(QT_SERVER, &self->b.addr, 80);
+	struct sockaddr_ib absent = self->b.addr;
+	struct pollfd poll_tx = { .fd = tx };
+
+	ASSERT_LE(0, tx);
+	ASSERT_LE(0, rx);
+	for (int i = 0; i < 3; i++) {
+		make(&p, RC_SEND, 80, 16 + 4 * i, i);
+		ASSERT_EQ(16 + 4 * i, ib_sendto(tx, &p, 16 + 4 * i, MSG_DONTWAIT,
+						&self->b.addr));
+	}
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(16 + 4 * i, recv(rx, &p, sizeof(p), 0));
+	/* and hears of it if there is none */
+	absent.sib_addr.sib_raw[15] = 77;
+	EXPECT_ERRNO(EHOSTUNREACH, ib_sendto(tx, &p, 16, 0, &absent));
+	absent.sib_addr.sib_raw[15] = 78;
+	ASSERT_EQ(16, ib_sendto(tx, &p, 16, MSG_DONTWAIT, &absent));
+	ASSERT_EQ(1, poll(&poll_tx, 1, IB_WAIT_MS));
+	EXPECT_EQ(POLLERR, poll_tx.revents & POLLERR);
+	EXPECT_EQ(EHOSTUNREACH, ib_sol_socket(tx, SO_ERROR));
+	close(tx);
+	close(rx);
+}
+
+/* Subnet management: it goes by its own lane, and is answered */
+TEST_F(dgram, raw_management)
+{
+	/* class, method, attribute of SubnGet(NodeInfo), LID-routed */
+	static const __u8 get[] = { 1, 0x01, 1, 0x01, 0, 0, 0, 0,
+				    1, 2, 3, 4, 5, 6, 7, 8, 0, 0x11 };
+	static struct packet p, in;
+	int tx = raw_at(QT_CLIENT, &self->a.addr, 0);
+	struct sockaddr_ib from, to = self->b.addr;
+	int i;
+
+	ASSERT_LE(0, tx);
+	to.sib_addr.sib_interface_id = htobe64(IB_GUID_LID | ib_lid(QT_SERVER));
+	make(&p, UD_SEND, 0, DETH, 0);
+	p.qkey = 0;
+	p.src_qpn = 0;
+	memset(p.data, 0, 256);
+	memcpy(p.data, get, sizeof(get));
+	ASSERT_EQ(DETH + 256, ib_sendto(tx, &p, DETH + 256, 0, &to));
+	for (i = 0; i < 100; i++) {
+		ASSERT_EQ(DETH + 256, ib_recvfrom(tx, &in, sizeof(in), 0, &from));
+		if (in.data[3] == (char)0x81 && !memcmp(in.data + 8, get + 8, 8))
+			break;
+	}
+	EXPECT_GT(100, i);
+	/* one port, of a channel adapter */
+	EXPECT_EQ(1, in.data[64 + 2]);
+	EXPECT_EQ(1, in.data[64 + 3]);
+	close(tx);
+}
+#endif
 
 TEST_HARNESS_MAIN
