@@ -32,16 +32,15 @@ struct proto afib_raw_proto = {
  * Receiving
  */
 
-/* Is it all that is known of the peer's address that a packet says who sent it by LID? */
-static bool afib_raw_from_lid(struct afib_sock *is, const struct ib_addr *sgid)
+/* Does a packet that says no more than a LID come from the peer, whose LID is known? */
+static bool afib_raw_from_lid(struct afib_sock *is, const struct qp_rmsg *m)
 {
-	u32 lid = afib_addr_lid(sgid);
 	struct afib_dest *dest;
 
-	if (!lid)
+	if (!(m->flags & QP_RMSG_LID))
 		return false;
 	list_for_each_entry(dest, &is->lru, lru_node)
-		if (dest->lid == lid &&
+		if (dest->lid == qp_rmsg_lid(m) &&
 		    !memcmp(&dest->key.gid, &is->peer.sib_addr, sizeof(dest->key.gid)))
 			return true;
 	return false;
@@ -51,14 +50,13 @@ static bool afib_raw_from_lid(struct afib_sock *is, const struct ib_addr *sgid)
  * afib_raw_wanted() - is a packet for a socket?
  * @sk: the socket. Its names change; who receives meanwhile sees either
  * @dev: the netdevice that it has come to
- * @sgid: address of who sent it
- * @dgid: where it went to
+ * @m: what its headers say
  *
  * Context: softirq.
  * Return: true if it is, unless it is for another queue pair.
  */
 bool afib_raw_wanted(struct sock *sk, const struct net_device *dev,
-		     const struct ib_addr *sgid, const struct ib_addr *dgid)
+		     const struct qp_rmsg *m)
 {
 	struct afib_sock *is = afib_sk(sk);
 	const struct ib_addr *local = &is->local.sib_addr, *peer = &is->peer.sib_addr;
@@ -69,9 +67,9 @@ bool afib_raw_wanted(struct sock *sk, const struct net_device *dev,
 		return false;
 	spin_lock_bh(&is->lock);
 	wanted = (!is->bound || afib_addr_any(local) ||
-		  !memcmp(local, dgid, sizeof(*local))) &&
-		 (!is->peer.sib_family || !memcmp(peer, sgid, sizeof(*peer)) ||
-		  afib_raw_from_lid(is, sgid));
+		  !memcmp(local, m->dgid, sizeof(*local))) &&
+		 (!is->peer.sib_family || !memcmp(peer, m->sgid, sizeof(*peer)) ||
+		  afib_raw_from_lid(is, m));
 	spin_unlock_bh(&is->lock);
 	return wanted;
 }

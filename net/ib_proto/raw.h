@@ -40,7 +40,7 @@ static inline struct afib_raw *afib_raw(const struct sock *sk)
 
 /* raw.c */
 bool afib_raw_wanted(struct sock *sk, const struct net_device *dev,
-		     const struct ib_addr *sgid, const struct ib_addr *dgid);
+		     const struct qp_rmsg *m);
 void afib_raw_copy(struct sock *sk, struct sk_buff *skb, unsigned int mac,
 		   void (*one)(struct sock *sk, struct sk_buff *skb));
 void afib_raw_receive(struct sock *sk, struct sk_buff *skb, const struct qp_rmsg *m);

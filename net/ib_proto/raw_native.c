@@ -51,7 +51,9 @@ static void afib_raw_port_gid(const struct net_device *dev, u8 *gid)
 	       sizeof(union ib_gid));
 }
 
-/* What headers say; of a packet without a GRH that is no more than LIDs */
+/* What headers say; of a packet without a GRH that is no more than LIDs. Of many in one
+ * it is what the first says.
+ */
 static bool afib_raw_native_info(const struct sk_buff *skb, struct qp_rmsg *m)
 {
 	const struct afib_lrh *lrh = (const struct afib_lrh *)skb->data;
@@ -71,8 +73,7 @@ static bool afib_raw_native_info(const struct sk_buff *skb, struct qp_rmsg *m)
 		return true;
 	}
 	grh = skb_header_pointer(skb, IB_LRH_LEN, sizeof(buf), &buf);
-	if (!grh || grh->next_hdr != IB_GRH_NEXT_HDR ||
-	    be16_to_cpu(grh->paylen) != skb->len - IB_LRH_LEN - sizeof(*grh))
+	if (!grh || grh->next_hdr != IB_GRH_NEXT_HDR)
 		return false;
 	memcpy(m->sgid, &grh->sgid, sizeof(m->sgid));
 	memcpy(m->dgid, &grh->dgid, sizeof(m->dgid));
@@ -81,6 +82,7 @@ static bool afib_raw_native_info(const struct sk_buff *skb, struct qp_rmsg *m)
 	return true;
 }
 
+/* Of one that is as long as it says */
 static bool afib_raw_native_icrc_right(const struct sk_buff *skb)
 {
 	unsigned int end = skb->len - ROCE_ICRC_LEN;
@@ -90,6 +92,21 @@ static bool afib_raw_native_icrc_right(const struct sk_buff *skb)
 	       icrc == roce_icrc_ib(skb, 0, end);
 }
 
+/* The GRH says how long the packet is, too */
+static bool afib_raw_native_whole(const struct sk_buff *skb)
+{
+	unsigned int headers = ib_bth_offset(skb->data);
+	__be16 paylen;
+
+	if (skb->len < headers + ROCE_MIN_OVERHEAD)
+		return false;
+	if (!ib_has_grh(skb->data))
+		return true;
+	return !skb_copy_bits(skb, IB_LRH_LEN + offsetof(struct ib_grh, paylen), &paylen,
+			      sizeof(paylen)) &&
+	       be16_to_cpu(paylen) == skb->len - headers;
+}
+
 /* One packet, with its LRH at skb->data; consumed. Softirq. */
 static void afib_raw_native_one(struct sock *sk, struct sk_buff *skb)
 {
@@ -97,7 +114,7 @@ static void afib_raw_native_one(struct sock *sk, struct sk_buff *skb)
 	const struct roce_bth *bth;
 	struct qp_rmsg m;
 
-	if (skb->len < headers + ROCE_MIN_OVERHEAD || !afib_raw_native_info(skb, &m) ||
+	if (!afib_raw_native_whole(skb) || !afib_raw_native_info(skb, &m) ||
 	    !afib_raw_native_icrc_right(skb) ||
 	    !pskb_may_pull(skb, headers + sizeof(*bth)))
 		goto drop;
@@ -112,35 +129,13 @@ drop:
 	kfree_skb(skb);
 }
 
-/* Many have a length that none of them has: what they say of themselves is looked at
- * one by one
- */
-static bool afib_raw_native_wanted(struct sock *sk, const struct sk_buff *skb)
-{
-	const struct ib_grh *grh = (const struct ib_grh *)(skb->data + IB_LRH_LEN);
-	struct ib_addr sgid, dgid;
-	struct qp_rmsg m;
-
-	if (skb_is_gso(skb) && ib_has_grh(skb->data)) {
-		if (skb_headlen(skb) < IB_LRH_LEN + sizeof(*grh))
-			return true;
-		memcpy(&sgid, &grh->sgid, sizeof(sgid));
-		memcpy(&dgid, &grh->dgid, sizeof(dgid));
-	} else {
-		if (!afib_raw_native_info(skb, &m))
-			return false;
-		memcpy(&sgid, m.sgid, sizeof(sgid));
-		memcpy(&dgid, m.dgid, sizeof(dgid));
-	}
-	return afib_raw_wanted(sk, skb->dev, &sgid, &dgid);
-}
-
 /* &ib_netdev_listener.hear */
 static void afib_raw_native_hear(struct ib_netdev_listener *l, struct sk_buff *skb)
 {
 	struct sock *sk = &container_of(l, struct afib_raw, listener)->is.sk;
+	struct qp_rmsg m;
 
-	if (afib_raw_native_wanted(sk, skb))
+	if (afib_raw_native_info(skb, &m) && afib_raw_wanted(sk, skb->dev, &m))
 		afib_raw_copy(sk, skb, 0, afib_raw_native_one);
 }
 

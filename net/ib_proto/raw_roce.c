@@ -123,21 +123,30 @@ static bool afib_raw_strip(struct sk_buff *skb, const struct afib_pkt *p)
 	return pskb_pull(skb, headers) && !pskb_trim(skb, len);
 }
 
-/* One packet, with its IP header at skb->data; consumed. Softirq. */
+static void afib_raw_roce_info(const struct afib_pkt *p, struct qp_rmsg *m)
+{
+	*m = (struct qp_rmsg){
+		.flags		= QP_CQE_SRC,
+		.pkey		= IB_PKEY_DEFAULT,
+		.tclass		= p->tclass,
+		.hop_limit	= p->hop_limit,
+	};
+	memcpy(m->sgid, &p->sgid, sizeof(m->sgid));
+	memcpy(m->dgid, &p->dgid, sizeof(m->dgid));
+}
+
+/* One packet; consumed. Softirq. */
 static void afib_raw_roce_one(struct sock *sk, struct sk_buff *skb)
 {
-	struct qp_rmsg m = { .flags = QP_CQE_SRC, .pkey = IB_PKEY_DEFAULT };
 	struct afib_pkt p;
+	struct qp_rmsg m;
 
 	__skb_pull(skb, skb_network_offset(skb));
 	if (!afib_raw_roce(skb, 0, &p) || !afib_raw_strip(skb, &p)) {
 		kfree_skb(skb);
 		return;
 	}
-	memcpy(m.sgid, &p.sgid, sizeof(m.sgid));
-	memcpy(m.dgid, &p.dgid, sizeof(m.dgid));
-	m.tclass = p.tclass;
-	m.hop_limit = p.hop_limit;
+	afib_raw_roce_info(&p, &m);
 	afib_raw_receive(sk, skb, &m);
 }
 
@@ -147,12 +156,15 @@ static int afib_raw_roce_hook(struct sk_buff *skb, struct net_device *dev,
 {
 	struct sock *sk = pt->af_packet_priv;
 	struct afib_pkt p;
+	struct qp_rmsg m;
 
-	if (skb->pkt_type != PACKET_OTHERHOST && afib_raw_roce(skb, 0, &p) &&
-	    afib_raw_wanted(sk, dev, (const struct ib_addr *)&p.sgid,
-			    (const struct ib_addr *)&p.dgid))
+	if (skb->pkt_type == PACKET_OTHERHOST || !afib_raw_roce(skb, 0, &p))
+		goto out;
+	afib_raw_roce_info(&p, &m);
+	if (afib_raw_wanted(sk, dev, &m))
 		afib_raw_copy(sk, skb, skb_mac_header_was_set(skb) ?
 			      skb->data - skb_mac_header(skb) : 0, afib_raw_roce_one);
+out:
 	consume_skb(skb);
 	return NET_RX_SUCCESS;
 }

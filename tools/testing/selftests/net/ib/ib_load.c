@@ -2,10 +2,11 @@
 /*
  * Much of it:
  *
- * ib_load [-t stream|seqpacket] [-6] [-n CONNECTIONS] [-m MIB] [-l PERCENT]
- *	So many connections at once, each of which carries so many MiB over a
- *	link that loses PERCENT of the packets. What arrives is compared with
- *	what was sent.
+ * ib_load [-t stream|seqpacket|mixed] [-6] [-n CONNECTIONS] [-m MIB] [-l PERCENT]
+ *	[-M MTU]
+ *	So many connections at once, of one type or by turns of both, each of which
+ *	carries so many MiB over a link that loses PERCENT of the packets. What
+ *	arrives is compared with what was sent.
  *
  * ib_load -d [-n SOCKETS]
  *	So many datagram sockets in one network namespace, each bound, and a few
@@ -24,6 +25,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "kselftest.h"
 #include "ib_conn.h"
 
 #define STALL_MS	120000
@@ -37,7 +39,9 @@
 #define LEFT_KIB	(64 << 10)
 #define SOCKETS_MS	120000
 
-static int type = SOCK_STREAM, version = 4, count = 20;
+static const char *const type_names[] = { "stream", "seqpacket", "mixed" };
+static int types[] = { SOCK_STREAM, SOCK_SEQPACKET }, num_types = 1;
+static int version = 4, count = 20, mtu;
 static unsigned int mib = 4, loss = 2;
 
 static __u64 chunks(void)
@@ -51,6 +55,7 @@ static __u64 chunks(void)
  */
 struct flow {
 	int fd;
+	int type;
 	__u64 seed, state;
 	__u64 chunks;
 	size_t off;
@@ -81,13 +86,14 @@ static void watch(int ep, struct flow *f, __u32 events, int op)
 		err(1, "epoll_ctl");
 }
 
-static struct flow *new_flow(int fd)
+static struct flow *new_flow(int fd, int type)
 {
 	struct flow *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		err(1, "no memory");
 	f->fd = fd;
+	f->type = type;
 	return f;
 }
 
@@ -121,7 +127,7 @@ static int take(struct flow *f)
 			err(1, "send of the answer");
 		return 1;
 	}
-	if (type == SOCK_SEQPACKET && (size_t)n != want)
+	if (f->type == SOCK_SEQPACKET && (size_t)n != want)
 		errx(1, "a message of %zd bytes, not %zu", n, want);
 	f->off += n;
 	if (f->off < want)
@@ -138,25 +144,27 @@ static int take(struct flow *f)
 	return 0;
 }
 
-static int serve(int listener)
+static int serve(const struct ib_end *listeners)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC), left = count;
-	struct flow *l = new_flow(listener);
+	struct flow *l[2], *f;
 	struct epoll_event e;
 
-	watch(ep, l, EPOLLIN, EPOLL_CTL_ADD);
+	for (int i = 0; i < num_types; i++) {
+		l[i] = new_flow(listeners[i].fd, types[i]);
+		watch(ep, l[i], EPOLLIN, EPOLL_CTL_ADD);
+	}
 	while (left) {
-		struct flow *f;
 
 		if (epoll_wait(ep, &e, 1, STALL_MS) != 1)
 			errx(1, "server: nothing goes on, %d are left", left);
 		f = e.data.ptr;
-		if (f == l) {
-			int fd = ib_accept(listener, NULL);
+		if (f == l[0] || (num_types == 2 && f == l[1])) {
+			int fd = ib_accept(f->fd, NULL);
 
 			if (fd < 0)
 				err(1, "accept");
-			watch(ep, new_flow(fd), EPOLLIN, EPOLL_CTL_ADD);
+			watch(ep, new_flow(fd, f->type), EPOLLIN, EPOLL_CTL_ADD);
 		} else if (take(f)) {
 			close(f->fd);
 			free(f);
@@ -216,13 +224,14 @@ static void take_answer(struct flow *f)
 	free(f);
 }
 
-static void call(const struct sockaddr_ib *to, int ep)
+static void call(const struct ib_end *listeners, int ep)
 {
 	for (int i = 0; i < count; i++) {
-		struct flow *f = new_flow(ib_open(QT_CLIENT, type));
+		int type = types[i % num_types];
+		struct flow *f = new_flow(ib_open(QT_CLIENT, type), type);
 
 		if (f->fd < 0 || ib_set_wait(f->fd, SO_SNDTIMEO, STALL_MS) ||
-		    ib_connect(f->fd, to))
+		    ib_connect(f->fd, &listeners[i % num_types].addr))
 			err(1, "connection %d", i);
 		f->seed = i + 1;
 		f->state = f->seed;
@@ -230,13 +239,13 @@ static void call(const struct sockaddr_ib *to, int ep)
 	}
 }
 
-static void send_all(const struct sockaddr_ib *to)
+static void send_all(const struct ib_end *listeners)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC), left = count;
 	__u64 start = qt_now_ms(), ms;
 	struct epoll_event e;
 
-	call(to, ep);
+	call(listeners, ep);
 	printf("# %d connections after %llu ms\n", count, qt_now_ms() - start);
 	start = qt_now_ms();
 	while (left) {
@@ -264,26 +273,30 @@ static void send_all(const struct sockaddr_ib *to)
 
 static int connections(void)
 {
-	struct ib_end l;
+	struct ib_end l[2];
 	pid_t pid;
 	int ret;
 
+	if (mtu && ib_set_mtu(mtu))
+		errx(1, "no MTU of %d", mtu);
 	if (loss)
 		for (int host = QT_CLIENT; host <= QT_SERVER; host++)
 			if (qt_sh(IB_HOSTS, host, "tc qdisc add dev veth0 root "
 				  "netem loss %u%% limit 100000", loss))
 				errx(1, "no netem");
-	l.addr = ib_conn_addr(version, QT_SERVER, ib_port());
-	if (ib_listen_at(QT_SERVER, type, &l, count))
-		err(1, "listen");
+	for (int i = 0; i < num_types; i++) {
+		l[i].addr = ib_conn_addr(version, QT_SERVER, ib_port());
+		if (ib_listen_at(QT_SERVER, types[i], &l[i], count))
+			err(1, "listen");
+	}
 	pid = fork();
 	if (pid < 0)
 		err(1, "fork");
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(serve(l.fd));
+		_exit(serve(l));
 	}
-	send_all(&l.addr);
+	send_all(l);
 	ret = qt_reap(pid);
 	if (ret)
 		warnx("the server ended with %d", ret);
@@ -402,10 +415,23 @@ static int datagrams(void)
 
 static int help(void)
 {
-	fprintf(stderr, "usage: ib_load [-t stream|seqpacket] [-6] "
-		"[-n CONNECTIONS] [-m MIB] [-l PERCENT]\n"
+	fprintf(stderr, "usage: ib_load [-t stream|seqpacket|mixed] [-6] "
+		"[-n CONNECTIONS] [-m MIB] [-l PERCENT] [-M MTU]\n"
 		"       ib_load -d [-6] [-n SOCKETS]\n");
 	return 2;
+}
+
+static bool set_type(const char *name)
+{
+	for (int i = 0; i < ARRAY_SIZE(type_names); i++) {
+		if (strcmp(name, type_names[i]))
+			continue;
+		if (i == 1)
+			types[0] = SOCK_SEQPACKET;
+		num_types = i == 2 ? 2 : 1;
+		return true;
+	}
+	return false;
 }
 
 int main(int argc, char **argv)
@@ -413,11 +439,14 @@ int main(int argc, char **argv)
 	bool dgrams = false;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "t:6n:m:l:d")) != -1) {
+	while ((opt = getopt(argc, argv, "t:6n:m:l:M:d")) != -1) {
 		switch (opt) {
 		case 't':
-			type = strcmp(optarg, "seqpacket") ? SOCK_STREAM :
-							     SOCK_SEQPACKET;
+			if (!set_type(optarg))
+				return help();
+			break;
+		case 'M':
+			mtu = atoi(optarg);
 			break;
 		case '6':
 			version = 6;
