@@ -34,8 +34,12 @@
 #define VERBS_CONNECT_TIME	(10 * HZ)
 #define VERBS_FALLBACK_TIME	(2 * HZ)
 
-/* An accepted connection has to stand after that time */
+/*
+ * An accepted connection has to stand after that time. Whose RTU is lost is told once
+ * more after 4.3 s that it is accepted; there is more time if nobody waits meanwhile.
+ */
 #define VERBS_ACCEPT_TIME	(5 * HZ)
+#define VERBS_ACCEPT_KERN_TIME	(20 * HZ)
 
 /* A new device learns its addresses a moment later: tries, and ms between */
 #define VERBS_BIND_TRIES	100
@@ -1028,7 +1032,7 @@ static int verbs_take(struct verbs_qp *v, struct verbs_pending *p)
 	verbs_params_apply(v, id);
 	/* Nobody waits for those of users in the kernel */
 	if (v->qp->user)
-		mod_timer(&v->timer, jiffies + VERBS_ACCEPT_TIME);
+		mod_timer(&v->timer, jiffies + VERBS_ACCEPT_KERN_TIME);
 	/* Once it is attached the device can go, and with it the id */
 	mutex_lock(&v->teardown);
 	err = verbs_attach(v, id);

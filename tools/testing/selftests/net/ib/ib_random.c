@@ -121,9 +121,17 @@ static int any_flags(struct worker *w)
 	return seldom(w, 200) ? (int)number(w) : f;
 }
 
+/* Of which version of IP, or 0: of InfiniBand's own ports, where there are some */
+static const int versions[] = {
+#ifdef QP_IB
+	0, 0, 0,
+#endif
+	4, 6
+};
+
 static void any_gid(struct worker *w, struct ib_addr *gid)
 {
-	int version = seldom(w, 2) ? 4 : 6;
+	int version = versions[number(w) % ARRAY_SIZE(versions)];
 
 	switch (number(w) % 16) {
 	case 0:

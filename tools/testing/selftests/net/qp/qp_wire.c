@@ -658,6 +658,41 @@ TEST_F_TIMEOUT(wire, full_queue, 300)
 }
 
 /*
+ * rtu_lost DEVICE AT...: DEVICE sends no message of the communication manager (class 7)
+ * that says that a connection stands (RTU, attribute 0x14); the MAD may be AT so many
+ * bytes from its link layer header on. rtu_seen DEVICE: and has lost one.
+ */
+static const char rtu_functions[] =
+	"rtu_lost() { d=$1; shift; tc qdisc add dev $d clsact || return; for at; do "
+	"	tc filter add dev $d egress bpf bytecode \"8,48 0 0 $at,21 0 5 1,"
+	"48 0 0 $((at + 1)),21 0 3 7,40 0 0 $((at + 16)),21 0 1 20,"
+	"6 0 0 4294967295,6 0 0 0\" action drop || return; done; }; "
+	"rtu_seen() { tc -s filter show dev $1 egress | grep -q 'dropped [1-9]'; }; ";
+
+#ifdef QP_IB
+#define RTU_DEVICE	"$(basename /sys/class/net/qt_ib_*)"
+#define RTU_AT		"28 68"
+#else
+#define RTU_DEVICE	"veth0"
+#define RTU_AT		"62 82"
+#endif
+
+/* Who is not told that the connection stands says once more that it accepts it */
+TEST_F_TIMEOUT(wire, rtu_lost, 60)
+{
+	if (!(variant->be->flags & F_RNR))
+		SKIP(return, "iWARP has no RTU");
+	ASSERT_EQ(0, qt_sh(self->hosts, QT_CLIENT, "%s d=%s; rtu_lost $d %s && { "
+			   "(while ! rtu_seen $d; do sleep .1; done; "
+			   "tc qdisc del dev $d clsact) >/dev/null 2>&1 & }",
+			   rtu_functions, RTU_DEVICE, RTU_AT));
+	PAIR();
+	EXPECT_EQ(0, qt_sh(self->hosts, QT_CLIENT,
+			   "! tc qdisc show dev %s | grep clsact", RTU_DEVICE));
+	EXPECT_WORKS(&self->b, &self->a);
+}
+
+/*
  * What is posted without a completion has been sent when a later one completes:
  * on a slow link too, who writes to it again changes nothing at the peer
  */
