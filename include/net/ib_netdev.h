@@ -74,7 +74,9 @@ struct ib_netdev_listener {
 	void (*hear)(struct ib_netdev_listener *l, struct sk_buff *skb);
 };
 
+bool ib_netdev_carries(const struct net_device *ndev);
 u16 ib_netdev_lid(const struct net_device *ndev);
+bool ib_netdev_has_lid(const struct net_device *ndev, u16 lid);
 void ib_netdev_listen(struct ib_netdev_listener *l);
 void ib_netdev_unlisten(struct ib_netdev_listener *l);
 

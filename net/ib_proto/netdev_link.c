@@ -138,6 +138,25 @@ u16 ib_netdev_lid(const struct net_device *ndev)
 }
 EXPORT_SYMBOL_GPL(ib_netdev_lid);
 
+/**
+ * ib_netdev_has_lid() - is it a LID of a port?
+ * @ndev: its netdevice, netif_is_ib_port()
+ * @lid: the LID
+ *
+ * A port has as many as its LMC says (IBA v1 7.11.1).
+ *
+ * Context: any.
+ * Return: true if it is.
+ */
+bool ib_netdev_has_lid(const struct net_device *ndev, u16 lid)
+{
+	const struct ib_netdev *ind = netdev_priv(ndev);
+
+	return lid >> READ_ONCE(ind->link.attr.lmc) ==
+	       ib_netdev_lid(ndev) >> READ_ONCE(ind->link.attr.lmc);
+}
+EXPORT_SYMBOL_GPL(ib_netdev_has_lid);
+
 void ib_netdev_look_work(struct work_struct *work)
 {
 	struct ib_netdev *ind = container_of(work, struct ib_netdev, look);

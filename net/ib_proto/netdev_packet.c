@@ -42,6 +42,21 @@ bool ib_netdev_packet_ok(struct sk_buff *skb)
 	return words * 4 == skb->len;
 }
 
+/**
+ * ib_netdev_carries() - do the packets of a port go through its netdevice?
+ * @ndev: the netdevice, netif_is_ib_port()
+ *
+ * Context: any.
+ * Return: false if its driver keeps them to itself.
+ */
+bool ib_netdev_carries(const struct net_device *ndev)
+{
+	const struct ib_netdev *ind = netdev_priv(ndev);
+
+	return ind->ops;
+}
+EXPORT_SYMBOL_GPL(ib_netdev_carries);
+
 /* &net_device_ops.ndo_start_xmit: it has passed all hooks */
 netdev_tx_t ib_netdev_xmit(struct sk_buff *skb, struct net_device *ndev)
 {

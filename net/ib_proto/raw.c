@@ -40,7 +40,7 @@ static bool afib_raw_from_lid(struct afib_sock *is, const struct qp_rmsg *m)
 	if (!(m->flags & QP_RMSG_LID))
 		return false;
 	list_for_each_entry(dest, &is->lru, lru_node)
-		if (dest->lid == qp_rmsg_lid(m) &&
+		if (dest->lid && dest->lid == qp_rmsg_lid(m) &&
 		    !memcmp(&dest->key.gid, &is->peer.sib_addr, sizeof(dest->key.gid)))
 			return true;
 	return false;
@@ -259,19 +259,22 @@ static bool afib_raw_sid_valid(const struct sockaddr_ib *addr)
 /* An address of ours, of either kind; under the socket lock. May sleep. */
 static int afib_raw_bind_addr(struct afib_sock *is, const struct sockaddr_ib *addr)
 {
-	int pkey = IB_PKEY_DEFAULT;
+	struct net *net = sock_net(&is->sk);
 	struct sockaddr_ib name;
-	bool native = false;
+	bool native;
+	int pkey;
 
 	if (is->bound || is->nr_ports)
 		return -EINVAL;
-	if (!afib_addr_any(&addr->sib_addr) &&
-	    !afib_raw_roce_own(sock_net(&is->sk), addr)) {
-		pkey = afib_raw_native_bind(is, addr);
-		if (pkey < 0)
-			return -EADDRNOTAVAIL;
-		native = true;
-	}
+	pkey = afib_addr_pkey(is, addr);
+	if (pkey < 0)
+		return pkey;
+	/* Subnets have the prefix of link-local addresses, unless somebody says another */
+	native = !afib_addr_any(&addr->sib_addr) &&
+		 afib_raw_native_own(net, &addr->sib_addr);
+	if (native ? afib_raw_native_bind(is, addr, pkey) :
+		     !afib_addr_any(&addr->sib_addr) && !afib_raw_roce_own(net, addr))
+		return -EADDRNOTAVAIL;
 	afib_addr_make(&name, &addr->sib_addr, pkey, addr->sib_scope_id,
 		       afib_addr_sid(addr));
 	WRITE_ONCE(afib_raw(&is->sk)->native, native);
@@ -301,8 +304,8 @@ static int afib_raw_connect(struct socket *sock, struct sockaddr_unsized *uaddr,
 			    int len, int flags)
 {
 	struct sock *sk = sock->sk;
-	struct sockaddr_ib addr, peer = {};
-	int err = 0;
+	struct sockaddr_ib addr = {}, peer = {};
+	int err = 0, pkey;
 
 	if (len < (int)sizeof(addr.sib_family))
 		return -EINVAL;
@@ -312,12 +315,19 @@ static int afib_raw_connect(struct socket *sock, struct sockaddr_unsized *uaddr,
 			err = -EADDRNOTAVAIL;
 		if (err)
 			return err;
-		afib_addr_make(&peer, &addr.sib_addr, IB_PKEY_DEFAULT, addr.sib_scope_id,
-			       afib_addr_sid(&addr));
 	}
 	lock_sock(sk);
+	pkey = afib_addr_pkey(afib_sk(sk), &addr);
+	if (addr.sib_family && pkey < 0) {
+		err = pkey;
+		goto release;
+	}
+	if (addr.sib_family)
+		afib_addr_make(&peer, &addr.sib_addr, pkey, addr.sib_scope_id,
+			       afib_addr_sid(&addr));
 	WRITE_ONCE(sk->sk_state, peer.sib_family ? TCP_ESTABLISHED : TCP_CLOSE);
 	afib_dest_connect(afib_sk(sk), &peer, NULL);
+release:
 	release_sock(sk);
 	return err;
 }

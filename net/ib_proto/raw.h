@@ -55,9 +55,10 @@ bool afib_raw_roce_own(struct net *net, const struct sockaddr_ib *addr);
 /* raw_native.c */
 void afib_raw_native_start(struct afib_raw *raw);
 void afib_raw_native_stop(struct afib_raw *raw);
+bool afib_raw_native_own(struct net *net, const struct ib_addr *gid);
 bool afib_raw_native_leads(struct afib_raw *raw, const struct sockaddr_ib *to);
 int afib_raw_native_send(struct sock *sk, struct msghdr *msg, size_t len,
 			 const struct sockaddr_ib *to, const struct afib_opts *opts);
-int afib_raw_native_bind(struct afib_sock *is, const struct sockaddr_ib *addr);
+int afib_raw_native_bind(struct afib_sock *is, const struct sockaddr_ib *addr, u16 pkey);
 
 #endif /* _IB_PROTO_RAW_H */

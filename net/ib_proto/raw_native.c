@@ -51,6 +51,13 @@ static void afib_raw_port_gid(const struct net_device *dev, u8 *gid)
 	       sizeof(union ib_gid));
 }
 
+/* Only subnet management has no LID; and groups have GIDs always */
+static bool afib_raw_native_dlid_ok(const struct net_device *dev, const struct afib_lrh *lrh)
+{
+	return lrh->dlid == IB_LID_PERMISSIVE ||
+	       ib_netdev_has_lid(dev, be16_to_cpu(lrh->dlid));
+}
+
 /* What headers say; of a packet without a GRH that is no more than LIDs. Of many in one
  * it is what the first says.
  */
@@ -65,6 +72,8 @@ static bool afib_raw_native_info(const struct sk_buff *skb, struct qp_rmsg *m)
 	m->flags = QP_CQE_SRC;
 	m->sl = lrh->sl_lnh >> 4;
 	if (!ib_has_grh(skb->data)) {
+		if (!afib_raw_native_dlid_ok(skb->dev, lrh))
+			return false;
 		guid = cpu_to_be64(IB_GUID_LID | be16_to_cpu(lrh->slid));
 		m->flags |= QP_RMSG_LID;
 		afib_raw_port_gid(skb->dev, m->dgid);
@@ -157,12 +166,12 @@ void afib_raw_native_stop(struct afib_raw *raw)
  * Sending
  */
 
-/* Does a port of this kind have the GID? RCU. */
+/* Does a port of this kind have the GID, and have its packets go by its netdevice? RCU. */
 static bool afib_raw_port_has(const struct net_device *dev, const struct ib_addr *gid)
 {
 	const struct ib_gid_attr *attr;
 
-	if (!netif_is_ib_port(dev))
+	if (!netif_is_ib_port(dev) || !ib_netdev_carries(dev))
 		return false;
 	attr = rdma_find_gid_by_port(ib_netdev_device(dev), (const union ib_gid *)gid,
 				     IB_GID_TYPE_IB, ib_netdev_port(dev), NULL);
@@ -170,6 +179,16 @@ static bool afib_raw_port_has(const struct net_device *dev, const struct ib_addr
 		return false;
 	rdma_put_gid_attr(attr);
 	return true;
+}
+
+static struct net_device *afib_raw_gid_dev(struct net *net, const struct ib_addr *gid)
+{
+	struct net_device *dev;
+
+	for_each_netdev_rcu(net, dev)
+		if (afib_raw_port_has(dev, gid))
+			return dev;
+	return NULL;
 }
 
 /* The netdevice of a port, or NULL. RCU. */
@@ -183,13 +202,10 @@ static struct net_device *afib_raw_port_dev(struct afib_port *port)
 		dev = dev_get_by_index_rcu(net, ifindex);
 		return dev && netif_is_ib_port(dev) ? dev : NULL;
 	}
-	for_each_netdev_rcu(net, dev) {
-		if (!afib_raw_port_has(dev, &port->gid))
-			continue;
+	dev = afib_raw_gid_dev(net, &port->gid);
+	if (dev)
 		WRITE_ONCE(port->ifindex, dev->ifindex);
-		return dev;
-	}
-	return NULL;
+	return dev;
 }
 
 static void afib_raw_put_grh(struct sk_buff *skb, const struct afib_dest *dest)
@@ -215,7 +231,8 @@ static void afib_raw_native_finish(struct sk_buff *skb, const struct afib_dest *
 {
 	const struct roce_bth *bth = (const struct roce_bth *)skb->data;
 	bool management = !(be32_to_cpu(bth->qpn) & AFIB_RAW_QPN);
-	bool global = !afib_addr_lid(&dest->key.gid);
+	const struct ib_addr *gid = &dest->key.gid;
+	bool global = afib_addr_multicast(gid) || !afib_addr_lid(gid);
 	struct afib_lrh *lrh;
 	__le32 icrc;
 
@@ -271,6 +288,35 @@ int afib_raw_native_out(struct afib_dest *dest, struct sk_buff *skb)
 }
 
 /**
+ * afib_raw_native_own() - is it the GID of a port whose packets can be had?
+ * @net: network namespace
+ * @gid: the GID
+ *
+ * Context: any.
+ * Return: true if it is.
+ */
+bool afib_raw_native_own(struct net *net, const struct ib_addr *gid)
+{
+	guard(rcu)();
+	return afib_raw_gid_dev(net, gid);
+}
+
+/* Is the socket in a group by such a port? It sends to groups from where it is in them. */
+static bool afib_raw_native_member(struct afib_sock *is)
+{
+	struct net *net = sock_net(&is->sk);
+	struct afib_port *port;
+	bool native = false;
+	u32 n;
+
+	for (n = 0; !native && (port = afib_port_nth(is, n)); n++) {
+		native = afib_raw_native_own(net, &port->gid);
+		afib_port_put(port);
+	}
+	return native;
+}
+
+/**
  * afib_raw_native_leads() - is it one of InfiniBand's own ports that leads somewhere?
  * @raw: the socket
  * @to: where
@@ -300,9 +346,11 @@ bool afib_raw_native_leads(struct afib_raw *raw, const struct sockaddr_ib *to)
 		rcu_read_unlock();
 		return native;
 	}
+	if (afib_addr_multicast(&to->sib_addr) && afib_raw_native_member(&raw->is))
+		return true;
 	memcpy(&peer, to, sizeof(*to));
 	return !qp_kern_route(net, AF_IB, 0, &peer, &own) &&
-	       !afib_raw_roce_own(net, (const struct sockaddr_ib *)&own);
+	       afib_raw_native_own(net, &((const struct sockaddr_ib *)&own)->sib_addr);
 }
 
 /**
@@ -335,20 +383,18 @@ int afib_raw_native_send(struct sock *sk, struct msghdr *msg, size_t len,
  * afib_raw_native_bind() - have a queue pair at the address of a port
  * @is: the socket, locked
  * @addr: the address
+ * @pkey: P_Key of its partition
  *
  * Context: process, may sleep.
- * Return: the P_Key of the partition, or as afib_port_get().
+ * Return: 0, or as afib_port_get().
  */
-int afib_raw_native_bind(struct afib_sock *is, const struct sockaddr_ib *addr)
+int afib_raw_native_bind(struct afib_sock *is, const struct sockaddr_ib *addr, u16 pkey)
 {
-	int pkey = afib_addr_pkey(is, addr);
 	struct afib_port *port;
 
-	if (pkey < 0)
-		return pkey;
 	port = afib_port_get(is, &addr->sib_addr, addr->sib_scope_id, pkey);
 	if (IS_ERR(port))
 		return PTR_ERR(port);
 	afib_port_put(port);
-	return pkey;
+	return 0;
 }

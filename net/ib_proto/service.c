@@ -5,7 +5,8 @@
  * A service answers who asks for a service ID at an address. It is a datagram
  * socket's that is bound to them. With SO_REUSEADDR it is that of several sockets, as
  * with UDP: who asks finds the one that was bound last, and the next one when that is
- * closed.
+ * closed. One that is bound to the address is found before those at any address: a
+ * service at any address is that of both, as rdma_cm has but one of them.
  */
 #include <linux/slab.h>
 #include <trace/events/ib_proto.h>
@@ -28,17 +29,45 @@ struct afib_service {
 	struct list_head socks;
 };
 
-/* Who is found, referenced, or NULL. One that is closed meanwhile makes no ports. */
-static struct afib_sock *afib_service_first(struct afib_service *svc)
+/* How well an address that a socket is bound to fits that which somebody asks at */
+enum afib_fit {
+	AFIB_FIT_NOT,
+	AFIB_FIT_ANY,
+	AFIB_FIT_OWN,
+};
+
+static enum afib_fit afib_service_fit(struct afib_sock *is, const struct sockaddr_ib *at)
 {
-	struct afib_sock *is;
+	struct sockaddr_ib local, peer;
+
+	afib_names(is, &local, &peer);
+	if (afib_addr_any(&local.sib_addr))
+		return AFIB_FIT_ANY;
+	if (memcmp(&local.sib_addr, &at->sib_addr, sizeof(at->sib_addr)) ||
+	    (local.sib_scope_id && local.sib_scope_id != at->sib_scope_id))
+		return AFIB_FIT_NOT;
+	return AFIB_FIT_OWN;
+}
+
+/* Who is found, referenced, or NULL. One that is closed meanwhile makes no ports. */
+static struct afib_sock *afib_service_first(struct afib_service *svc,
+					    const struct sockaddr_ib *at)
+{
+	enum afib_fit fit, best = AFIB_FIT_NOT;
+	struct afib_sock *is, *found = NULL;
 
 	spin_lock_bh(&svc->lock);
-	is = list_first_entry_or_null(&svc->socks, struct afib_sock, service_node);
-	if (is)
-		sock_hold(&is->sk);
+	list_for_each_entry(is, &svc->socks, service_node) {
+		fit = afib_service_fit(is, at);
+		if (fit <= best)
+			continue;
+		best = fit;
+		found = is;
+	}
+	if (found)
+		sock_hold(&found->sk);
 	spin_unlock_bh(&svc->lock);
-	return is;
+	return found;
 }
 
 /* Which queue pair receives at an address of ours, in the service's partition */
@@ -61,9 +90,9 @@ static int afib_service_port(struct afib_sock *is, const struct sockaddr_ib *add
 static int afib_service_find(struct qp_service *s,
 			     const struct sockaddr_storage *local, u32 *qpn, u32 *qkey)
 {
-	struct afib_sock *is = afib_service_first(s->user_priv);
 	const struct sockaddr_ib *own = (const void *)&s->addr;
 	const struct sockaddr_ib *addr = (const void *)local;
+	struct afib_sock *is = afib_service_first(s->user_priv, addr);
 	int err;
 
 	if (!is)
@@ -137,7 +166,24 @@ static bool afib_service_shared(struct afib_service *svc)
 	return true;
 }
 
-/* A service that there is, or NULL. Under services_lock. */
+static bool afib_service_same_addr(const struct sockaddr_ib *a, const struct sockaddr_ib *b)
+{
+	return a->sib_scope_id == b->sib_scope_id &&
+	       !memcmp(&a->sib_addr, &b->sib_addr, sizeof(a->sib_addr));
+}
+
+/* Is it the same but for the address? */
+static bool afib_service_alike(const struct afib_service *svc, const struct afib_sock *is,
+			       const struct sockaddr_ib *addr)
+{
+	const struct sockaddr_ib *other = afib_service_addr(svc);
+
+	return svc->s.ifindex == is->sk.sk_bound_dev_if &&
+	       afib_addr_sid(other) == afib_addr_sid(addr) &&
+	       other->sib_pkey == addr->sib_pkey;
+}
+
+/* A service that there is, or NULL: at the address, or at any. Under services_lock. */
 static struct afib_service *afib_service_lookup(struct afib_net *in,
 						const struct afib_sock *is,
 						const struct sockaddr_ib *addr)
@@ -147,14 +193,61 @@ static struct afib_service *afib_service_lookup(struct afib_net *in,
 
 	list_for_each_entry(svc, &in->services, node) {
 		other = afib_service_addr(svc);
-		if (svc->s.ifindex == is->sk.sk_bound_dev_if &&
-		    afib_addr_sid(other) == afib_addr_sid(addr) &&
-		    other->sib_scope_id == addr->sib_scope_id &&
-		    other->sib_pkey == addr->sib_pkey &&
-		    !memcmp(&other->sib_addr, &addr->sib_addr, sizeof(addr->sib_addr)))
+		if (afib_service_alike(svc, is, addr) &&
+		    (afib_addr_any(&other->sib_addr) || afib_service_same_addr(other, addr)))
 			return svc;
 	}
 	return NULL;
+}
+
+/*
+ * Those at one address, where there is to be one at any: they answer no more, or do so
+ * again. Nobody does in between, so that who asks then may be told that there is nobody.
+ * Under services_lock.
+ */
+static int afib_service_part(struct afib_net *in, const struct afib_sock *is,
+			     const struct sockaddr_ib *addr, struct list_head *parts)
+{
+	struct afib_service *svc, *next;
+
+	list_for_each_entry(svc, &in->services, node)
+		if (afib_service_alike(svc, is, addr) && !afib_service_shared(svc))
+			return -EADDRINUSE;
+	list_for_each_entry_safe(svc, next, &in->services, node) {
+		if (!afib_service_alike(svc, is, addr))
+			continue;
+		qp_service_end(&svc->s);
+		list_move(&svc->node, parts);
+	}
+	return 0;
+}
+
+static void afib_service_rejoin(struct afib_net *in, struct list_head *parts)
+{
+	struct afib_service *svc, *next;
+
+	list_for_each_entry_safe(svc, next, parts, node) {
+		list_move(&svc->node, &in->services);
+		if (qp_service_start(&svc->s))
+			afib_service_gone(&svc->s);
+	}
+}
+
+/* Their sockets are those of the one at any address */
+static void afib_service_merge(struct afib_service *all, struct list_head *parts)
+{
+	struct afib_service *svc, *next;
+	struct afib_sock *is;
+
+	list_for_each_entry_safe(svc, next, parts, node) {
+		list_for_each_entry(is, &svc->socks, service_node)
+			is->service = all;
+		spin_lock_bh(&all->lock);
+		list_splice_tail(&svc->socks, &all->socks);
+		spin_unlock_bh(&all->lock);
+		list_del(&svc->node);
+		kfree(svc);
+	}
 }
 
 /* One that others may share, new or not. Under services_lock. */
@@ -163,14 +256,25 @@ static struct afib_service *afib_service_share(struct afib_net *in,
 					       const struct sockaddr_ib *addr)
 {
 	struct afib_service *svc = NULL;
+	LIST_HEAD(parts);
+	int err;
 
 	if (afib_addr_sid(addr))
 		svc = afib_service_lookup(in, is, addr);
 	if (svc)
 		return afib_service_shared(svc) ? svc : ERR_PTR(-EADDRINUSE);
+	if (afib_addr_sid(addr) && afib_addr_any(&addr->sib_addr)) {
+		err = afib_service_part(in, is, addr, &parts);
+		if (err)
+			return ERR_PTR(err);
+	}
 	svc = afib_service_start(is, addr);
-	if (!IS_ERR(svc))
-		list_add(&svc->node, &in->services);
+	if (IS_ERR(svc)) {
+		afib_service_rejoin(in, &parts);
+		return svc;
+	}
+	afib_service_merge(svc, &parts);
+	list_add(&svc->node, &in->services);
 	return svc;
 }
 
@@ -203,6 +307,13 @@ int afib_service_join(struct afib_sock *is, const struct sockaddr_ib *addr,
 	if (IS_ERR(svc))
 		return PTR_ERR(svc);
 	*name = *afib_service_addr(svc);
+	/* It may be at any address, and the socket is at one */
+	if (afib_addr_any(&name->sib_addr) && !afib_addr_any(&addr->sib_addr)) {
+		name->sib_addr = addr->sib_addr;
+		if (afib_addr_link_local(&addr->sib_addr))
+			name->sib_scope_id = addr->sib_scope_id ?:
+					     is->sk.sk_bound_dev_if;
+	}
 	return 0;
 }
 
@@ -210,13 +321,14 @@ int afib_service_join(struct afib_sock *is, const struct sockaddr_ib *addr,
 void afib_service_leave(struct afib_sock *is)
 {
 	struct afib_net *in = afib_pernet(sock_net(&is->sk));
-	struct afib_service *svc = is->service;
+	struct afib_service *svc;
 	bool last;
 
-	if (!svc)
+	if (!is->service)
 		return;
-	is->service = NULL;
 	mutex_lock(&in->services_lock);
+	svc = is->service;
+	is->service = NULL;
 	spin_lock_bh(&svc->lock);
 	list_del(&is->service_node);
 	last = list_empty(&svc->socks);

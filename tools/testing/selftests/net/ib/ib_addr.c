@@ -366,6 +366,81 @@ TEST_F(dgram, shared)
 	}
 }
 
+/* Does who asks at this address reach that socket? */
+static bool finds(const struct sockaddr_ib *at, int fd)
+{
+	int asker = ib_socket(QT_CLIENT);
+	bool found = !ib_connect(asker, at) && ib_passes_to(asker, NULL, fd);
+
+	close(asker);
+	return found;
+}
+
+/*
+ * Some at one address, some at any, in whatever order they are bound: who is bound to
+ * the address that is asked at is found, or else who is bound to any
+ */
+TEST_F(dgram, shared_any)
+{
+	static const char orders[][4] = { "aog", "gao", "oga", "goa", "agg", "gga" };
+	struct sockaddr_ib at[3], name;
+
+	for (int i = 0; i < ARRAY_SIZE(orders); i++) {
+		__u16 port = ib_port();
+		int fds[3], own = -1, any = -1, other = -1;
+
+		/* one of the host's addresses, another one, any */
+		at[0] = ib_addr(self->version, QT_SERVER, port);
+		at[1] = ib_addr(self->version == 4 ? 6 : 4, QT_SERVER, port);
+		at[2] = ib_any(port);
+		for (int j = 0; j < 3; j++) {
+			int which = strchr("goa", orders[i][j]) - "goa";
+
+			fds[j] = bound_reuse(&at[which], 1);
+			ASSERT_LE(0, fds[j]) {
+				TH_LOG("%s, %d: %s", orders[i], j, strerror(errno));
+			}
+			ASSERT_EQ(0, ib_getsockname(fds[j], &name));
+			EXPECT_TRUE(ib_same_gid(&at[which], &name));
+			EXPECT_EQ(at[which].sib_sid, name.sib_sid);
+			if (!which)
+				own = fds[j];
+			if (which == 2)
+				any = fds[j];
+		}
+		EXPECT_ERRNO(EADDRINUSE, bound_reuse(&at[0], 0));
+		EXPECT_ERRNO(EADDRINUSE, bound_reuse(&at[2], 0));
+		EXPECT_TRUE(finds(&at[0], own));
+		if (!strchr(orders[i], 'o'))
+			EXPECT_TRUE(finds(&at[1], any));
+		/* those that are left are found as well */
+		for (int j = 0; j < 3; j++)
+			if (fds[j] != own && fds[j] != any)
+				other = fds[j];
+		if (!strchr(orders[i], 'o')) {
+			close(own);
+			own = other;
+			EXPECT_TRUE(finds(&at[0], own));
+		} else {
+			EXPECT_TRUE(finds(&at[1], other));
+			close(other);
+			EXPECT_TRUE(finds(&at[1], any));
+		}
+		close(own);
+		EXPECT_TRUE(finds(&at[0], any));
+		close(any);
+		EXPECT_ERRNO(ECONNREFUSED, ib_connect(self->a.fd, &at[0]));
+	}
+	/* one that does not mean to share is left alone */
+	at[0] = ib_addr(self->version, QT_SERVER, ib_port());
+	at[2] = at[0];
+	memset(&at[2].sib_addr, 0, sizeof(at[2].sib_addr));
+	self->c.fd = bound_reuse(&at[0], 0);
+	ASSERT_LE(0, self->c.fd);
+	EXPECT_ERRNO(EADDRINUSE, bound_reuse(&at[2], 1));
+	EXPECT_TRUE(finds(&at[0], self->c.fd));
+}
+
 /* The kernel chooses a service ID, which is nobody else's */
 TEST_F(dgram, sid_chosen)
 {

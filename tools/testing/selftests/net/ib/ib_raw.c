@@ -588,6 +588,69 @@ TEST_F(dgram, raw_lid)
 	close(c);
 }
 
+/* Of a subnet with the usual prefix a GID may be an address of IPv6 as well */
+TEST_F(dgram, raw_own_first)
+{
+	static const char set[] = "ip -6 addr %s fe80::ff:fe00:902/64 dev %s nodad";
+	static struct packet p;
+	struct sockaddr_ib to = self->b.addr;
+	int rx = raw_at(QT_SERVER, &self->b.addr, 81), tx[2];
+
+	ASSERT_LE(0, rx);
+	ASSERT_EQ(0, qt_sh(IB_HOSTS, QT_CLIENT, set, "add", ib_ip_link));
+	tx[0] = raw_at(QT_CLIENT, &self->a.addr, 0);
+	tx[1] = ib_open(QT_CLIENT, SOCK_RAW);
+	for (int i = 0; i < 2; i++) {
+		EXPECT_LE(0, tx[i]);
+		make(&p, RC_SEND, 81, 16 + 4 * i, i);
+		EXPECT_EQ(16 + 4 * i, ib_sendto(tx[i], &p, 16 + 4 * i, 0, &to));
+		EXPECT_EQ(16 + 4 * i, recv(rx, &p, sizeof(p), 0));
+		close(tx[i]);
+	}
+	EXPECT_EQ(0, qt_sh(IB_HOSTS, QT_CLIENT, set, "del", ib_ip_link));
+	close(rx);
+}
+
+/* In a partition that it says, or the socket does, or its peer's address */
+TEST_F(dgram, raw_partition)
+{
+	struct sockaddr_ib from, to = ib_addr(0, QT_SERVER, 0), own = ib_any(0);
+	static struct packet p;
+	int tx, rx;
+
+	own.sib_addr = ib_addr(0, QT_CLIENT, 0).sib_addr;
+	rx = raw_at(QT_SERVER, &to, 82);
+	ASSERT_LE(0, rx);
+	make(&p, RC_SEND, 82, 20, 1);
+	p.pkey = htons(QT_PKEY);
+	for (int i = 0; i < 3; i++) {
+		tx = ib_open(QT_CLIENT, SOCK_RAW);
+		own.sib_pkey = i ? 0 : htons(QT_PKEY);
+		to.sib_pkey = i == 2 ? htons(QT_PKEY) : 0;
+		if (i == 1)
+			ASSERT_EQ(0, ib_set(tx, IB_PKEY, QT_PKEY));
+		if (i < 2)
+			ASSERT_EQ(0, ib_bind(tx, &own));
+		EXPECT_EQ(0, ib_connect(tx, &to));
+		EXPECT_EQ(0, ib_getpeername(tx, &from));
+		EXPECT_EQ(QT_PKEY, ntohs(from.sib_pkey));
+		EXPECT_EQ(20, send(tx, &p, 20, 0)) {
+			TH_LOG("%d: %s", i, strerror(errno));
+		}
+		EXPECT_EQ(20, ib_recvfrom(rx, &p, sizeof(p), 0, &from));
+		EXPECT_EQ(QT_PKEY, ntohs(from.sib_pkey));
+		close(tx);
+	}
+	/* and not in another one than the socket's */
+	tx = ib_open(QT_CLIENT, SOCK_RAW);
+	ASSERT_EQ(0, ib_set(tx, IB_PKEY, QT_PKEY));
+	to.sib_pkey = htons(0xffff);
+	EXPECT_ERRNO(EADDRNOTAVAIL, ib_connect(tx, &to));
+	EXPECT_ERRNO(EADDRNOTAVAIL, ib_sendto(tx, &p, 20, 0, &to));
+	close(tx);
+	close(rx);
+}
+
 /* A packet to a group; its sender need not be in it */
 TEST_F(dgram, raw_group)
 {
