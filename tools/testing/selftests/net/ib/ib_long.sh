@@ -27,7 +27,7 @@ need ib_load tc
 for type in $types; do
 	for version in $versions; do
 		options=(-t "$type" -n "$connections" -m "$mib" -M "$mtu")
-		[ $version = 4 ] || options+=(-6)
+		[ "$version" = 4 ] || options+=(-6)
 		load "$connections x $mib MiB, $type, IPv$version" "${options[@]}"
 	done
 done
