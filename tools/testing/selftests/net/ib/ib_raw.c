@@ -488,7 +488,9 @@ static int tap(struct sockaddr_ll *at)
 				    .sll_protocol = htons(ETH_P_ALL) };
 	for (struct if_nameindex *i = all; i && i->if_index; i++) {
 #ifdef QP_IB
-		if (!strncmp(i->if_name, "qt_ib_", 6))
+		/* called after the port, unless that is too long a name */
+		if (!strncmp(i->if_name, "qt_ib_", 6) ||
+		    !strncmp(i->if_name, "ibport", 6))
 #else
 		if (!strcmp(i->if_name, "veth0"))
 #endif

@@ -670,7 +670,7 @@ static const char rtu_functions[] =
 	"rtu_seen() { tc -s filter show dev $1 egress | grep -q 'dropped [1-9]'; }; ";
 
 #ifdef QP_IB
-#define RTU_DEVICE	"$(basename /sys/class/net/qt_ib_*)"
+#define RTU_DEVICE	"$(ip -o link show type ibport | sed 's/[^ ]* //; s/:.*//')"
 #define RTU_AT		"28 68"
 #else
 #define RTU_DEVICE	"veth0"
