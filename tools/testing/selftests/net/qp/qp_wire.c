@@ -645,7 +645,7 @@ TEST_F_TIMEOUT(wire, full_queue, 300)
 	PAIR();
 	for (int host = QT_CLIENT; host <= QT_SERVER; host++)
 		ASSERT_EQ(0, qt_sh(self->hosts, host, "tc qdisc add dev veth0 "
-				   "root netem delay 1ms limit 12"));
+				   "root netem delay 1ms limit 48"));
 	ASSERT_EQ(0, move(self, QP_OP_SEND, 1));
 	ASSERT_EQ(0, move(self, QP_OP_WRITE, 2));
 	ASSERT_EQ(0, move(self, QP_OP_READ, 3));
