@@ -35,10 +35,10 @@
 #define VERBS_FALLBACK_TIME	(2 * HZ)
 
 /*
- * An accepted connection has to stand after that time. Whose RTU is lost is told once
- * more after 4.3 s that it is accepted; there is more time if nobody waits meanwhile.
+ * An accepted connection has to stand after that time. Whose RTU is lost is told every
+ * 4.3 s that it is accepted; there is more time if nobody waits meanwhile.
  */
-#define VERBS_ACCEPT_TIME	(5 * HZ)
+#define VERBS_ACCEPT_TIME	(10 * HZ)
 #define VERBS_ACCEPT_KERN_TIME	(20 * HZ)
 
 /* A new device learns its addresses a moment later: tries, and ms between */
