@@ -18,7 +18,7 @@
  */
 
 /* What control data ask for */
-int afib_dgram_control(struct sock *sk, struct msghdr *msg, struct afib_opts *opts)
+static int afib_dgram_control(struct sock *sk, struct msghdr *msg, struct afib_opts *opts)
 {
 	struct sockcm_cookie sockc;
 	struct cmsghdr *cmsg;
@@ -36,6 +36,22 @@ int afib_dgram_control(struct sock *sk, struct msghdr *msg, struct afib_opts *op
 			return err;
 	}
 	return 0;
+}
+
+/* May a message be sent, and how is it to travel? Process context. */
+int afib_dgram_begin(struct sock *sk, struct msghdr *msg, struct afib_opts *opts)
+{
+	int err;
+
+	if (msg->msg_flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	err = sock_error(sk);
+	if (err)
+		return err;
+	if (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN)
+		return -EPIPE;
+	*opts = afib_sk(sk)->opts;
+	return afib_dgram_control(sk, msg, opts);
 }
 
 /*
@@ -326,20 +342,12 @@ int afib_dgram_post(struct afib_sock *is, struct msghdr *msg, size_t len,
 
 static int afib_dgram_try(struct afib_sock *is, struct msghdr *msg, size_t len)
 {
-	struct afib_opts opts = is->opts;
 	struct afib_dest *dest = NULL;
-	struct sock *sk = &is->sk;
+	struct afib_opts opts;
 	struct afib_key key;
 	int err;
 
-	if (msg->msg_flags & MSG_OOB)
-		return -EOPNOTSUPP;
-	err = sock_error(sk);
-	if (err)
-		return err;
-	if (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN)
-		return -EPIPE;
-	err = afib_dgram_control(sk, msg, &opts);
+	err = afib_dgram_begin(&is->sk, msg, &opts);
 	if (!err)
 		err = afib_dgram_key(is, msg, &opts, &key, &dest);
 	return err ?: afib_dgram_post(is, msg, len, &key, dest);

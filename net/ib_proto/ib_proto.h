@@ -467,7 +467,7 @@ static inline bool afib_is_raw(const struct sock *sk)
 int afib_raw_native_out(struct afib_dest *dest, struct sk_buff *skb);
 
 /* dgram.c */
-int afib_dgram_control(struct sock *sk, struct msghdr *msg, struct afib_opts *opts);
+int afib_dgram_begin(struct sock *sk, struct msghdr *msg, struct afib_opts *opts);
 int afib_dgram_post(struct afib_sock *is, struct msghdr *msg, size_t len,
 		    const struct afib_key *key, struct afib_dest *dest);
 bool afib_dgram_recv(struct qp_sock *qp, struct sk_buff *skb);

@@ -221,18 +221,10 @@ static int afib_raw_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 	struct sockaddr_ib to;
 	int err;
 
-	if (msg->msg_flags & MSG_OOB)
-		return -EOPNOTSUPP;
-	err = sock_error(sk);
-	if (err)
-		return err;
-	if (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN)
-		return -EPIPE;
+	err = afib_dgram_begin(sk, msg, &opts);
 	/* The ICRC follows on a multiple of four bytes */
-	if (len < sizeof(struct roce_bth) || len % 4)
-		return -EINVAL;
-	opts = afib_sk(sk)->opts;
-	err = afib_dgram_control(sk, msg, &opts);
+	if (!err && (len < sizeof(struct roce_bth) || len % 4))
+		err = -EINVAL;
 	if (!err)
 		err = afib_raw_to(afib_sk(sk), msg, &to);
 	if (err)
@@ -305,7 +297,7 @@ static int afib_raw_connect(struct socket *sock, struct sockaddr_unsized *uaddr,
 {
 	struct sock *sk = sock->sk;
 	struct sockaddr_ib addr = {}, peer = {};
-	int err = 0, pkey;
+	int err = 0;
 
 	if (len < (int)sizeof(addr.sib_family))
 		return -EINVAL;
@@ -317,14 +309,14 @@ static int afib_raw_connect(struct socket *sock, struct sockaddr_unsized *uaddr,
 			return err;
 	}
 	lock_sock(sk);
-	pkey = afib_addr_pkey(afib_sk(sk), &addr);
-	if (addr.sib_family && pkey < 0) {
-		err = pkey;
-		goto release;
-	}
-	if (addr.sib_family)
-		afib_addr_make(&peer, &addr.sib_addr, pkey, addr.sib_scope_id,
+	if (addr.sib_family) {
+		err = afib_addr_pkey(afib_sk(sk), &addr);
+		if (err < 0)
+			goto release;
+		afib_addr_make(&peer, &addr.sib_addr, err, addr.sib_scope_id,
 			       afib_addr_sid(&addr));
+		err = 0;
+	}
 	WRITE_ONCE(sk->sk_state, peer.sib_family ? TCP_ESTABLISHED : TCP_CLOSE);
 	afib_dest_connect(afib_sk(sk), &peer, NULL);
 release:

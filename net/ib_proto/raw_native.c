@@ -23,11 +23,11 @@
 
 #define AFIB_RAW_VL_MANAGEMENT	15
 
-/* A packet may be so much longer than the payload that the MTU is about (IBA v1 7.7.8) */
+/* A packet may be so much longer than the payload that the MTU is about */
 #define AFIB_RAW_OVERHEAD	124
 
-static_assert(AFIB_RAW_HEADROOM >= IB_LRH_LEN + sizeof(struct ib_grh));
-static_assert(AFIB_RAW_TAILROOM >= ROCE_ICRC_LEN + IB_VCRC_LEN);
+static_assert(IB_LRH_LEN + sizeof(struct ib_grh) <= AFIB_RAW_HEADROOM);
+static_assert(ROCE_ICRC_LEN + IB_VCRC_LEN <= AFIB_RAW_TAILROOM);
 
 /*
  * Receiving
@@ -342,7 +342,7 @@ bool afib_raw_native_leads(struct afib_raw *raw, const struct sockaddr_ib *to)
 	if (ifindex) {
 		rcu_read_lock();
 		dev = dev_get_by_index_rcu(net, ifindex);
-		native = dev && netif_is_ib_port(dev);
+		native = dev && netif_is_ib_port(dev) && ib_netdev_carries(dev);
 		rcu_read_unlock();
 		return native;
 	}

@@ -384,6 +384,7 @@ TEST_F(dgram, shared_any)
 {
 	static const char orders[][4] = { "aog", "gao", "oga", "goa", "agg", "gga" };
 	struct sockaddr_ib at[3], name;
+	int shared;
 
 	for (int i = 0; i < ARRAY_SIZE(orders); i++) {
 		__u16 port = ib_port();
@@ -439,6 +440,14 @@ TEST_F(dgram, shared_any)
 	ASSERT_LE(0, self->c.fd);
 	EXPECT_ERRNO(EADDRINUSE, bound_reuse(&at[2], 1));
 	EXPECT_TRUE(finds(&at[0], self->c.fd));
+	/* and keeps others from being any address's, who are found as before */
+	at[1] = ib_addr(self->version == 4 ? 6 : 4, QT_SERVER, 0);
+	at[1].sib_sid = at[0].sib_sid;
+	shared = bound_reuse(&at[1], 1);
+	ASSERT_LE(0, shared);
+	EXPECT_ERRNO(EADDRINUSE, bound_reuse(&at[2], 1));
+	EXPECT_TRUE(finds(&at[1], shared));
+	close(shared);
 }
 
 /* The kernel chooses a service ID, which is nobody else's */
